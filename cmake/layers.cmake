@@ -1,0 +1,31 @@
+# The dependency law (style.md): base <- {policy, wire} <- {etcd, nats} <- io <- programs.
+# A layer sees only what its link list names; tests/lint/layering proves the includes.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+
+function(bulkhead_layer name dir)
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c)
+  list(FILTER sources EXCLUDE REGEX "proxy/(main)\\.c$")
+  if(NOT sources)
+    set(sources ${CMAKE_SOURCE_DIR}/cmake/empty.c)
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/proxy)
+  target_link_libraries(${name} PUBLIC bulkhead_flags ${ARGN})
+endfunction()
+
+bulkhead_layer(base proxy/base)
+bulkhead_layer(policy policy base)
+bulkhead_layer(wire proxy/wire base)
+bulkhead_layer(etcd proxy/etcd policy wire)
+bulkhead_layer(nats_core proxy/nats policy wire)
+bulkhead_layer(io proxy/io etcd nats_core PkgConfig::UV PkgConfig::NGHTTP2 PkgConfig::CJSON)
+
+if(EXISTS ${CMAKE_SOURCE_DIR}/proxy/main.c)
+  bulkhead_layer(program proxy io)
+  add_executable(bulkhead proxy/main.c)
+  target_link_libraries(bulkhead PRIVATE program)
+  install(TARGETS bulkhead RUNTIME DESTINATION bin)
+endif()

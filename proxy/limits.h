@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits - every bound of the sidecar: value, unit, reason (design.md 3.5).
+ *
+ * Every buffer is bounded; reading from one side stops while the other side's output is above its
+ * high mark.
+ */
+#ifndef LIMITS_H
+#define LIMITS_H
+
+enum {
+    /* One read() from a socket; shared by all connections of the loop, so its size costs nothing. */
+    LIMIT_READ_BYTES = 64 * 1024,
+    /* Output waiting for a slow peer, per side; above it the other side is not read. */
+    LIMIT_OUT_HIGH_BYTES = 128 * 1024,
+    /* Below it reading goes on. */
+    LIMIT_OUT_LOW_BYTES = 64 * 1024,
+    /* Connections of applications, both planes together; 0 in the configuration = this. */
+    LIMIT_CONNECTIONS = 8192,
+
+    /* etcd: --max-request-bytes 1.5 MiB + 512 KiB, what etcd's own gRPC server takes. */
+    LIMIT_GRPC_REQUEST_BYTES = 2 * 1024 * 1024,
+    /* etcd sends up to 2 GiB - 1; one response is held whole because its length precedes it. */
+    LIMIT_GRPC_RESPONSE_BYTES = 512 * 1024 * 1024,
+    /* etcd checks depth and width of a Txn together against --max-txn-ops 128. */
+    LIMIT_TXN_OPS = 128,
+    /* Protobuf nesting on the way through: a Txn level is two messages, plus the leaves. */
+    LIMIT_PB_DEPTH = 300,
+    /* HTTP/2 header list of one request; etcd's clients send below 1 KiB. */
+    LIMIT_HEADER_LIST_BYTES = 16 * 1024,
+    /* HTTP/2 flow-control windows we grant, per stream and per connection. */
+    LIMIT_H2_STREAM_WINDOW = 1024 * 1024,
+    LIMIT_H2_CONN_WINDOW = 16 * 1024 * 1024,
+    /* SETTINGS and PING frames waiting for our answers: nghttp2's flood guard. */
+    LIMIT_H2_OUTBOUND_ACKS = 1000,
+    /* Keep-alive requests in flight on one stream before reading pauses. */
+    LIMIT_KEEPALIVES_IN_FLIGHT = 4096,
+    /* Calls that wait for the first usable upstream, per sidecar. */
+    LIMIT_CALLS_WAITING = 4096,
+
+    /* NATS: the server's default max_control_line; the mapped line must fit too. */
+    LIMIT_NATS_CONTROL_LINE = 4096,
+    /* CONNECT and INFO lines: the server takes CONNECT lines up to its max_control_line too, but
+     * INFO of a large cluster is longer. */
+    LIMIT_NATS_INFO_LINE = 64 * 1024,
+
+    /* HTTP/1.1 request head on the health listener and the client port. */
+    LIMIT_HTTP1_HEAD_BYTES = 8 * 1024,
+
+    /* How long SIGTERM lets calls finish. */
+    LIMIT_DRAIN_MS = 5000,
+    /* Dial: give up one attempt; wait between attempts, doubling. */
+    LIMIT_DIAL_MS = 5000,
+    LIMIT_BACKOFF_MIN_MS = 50,
+    LIMIT_BACKOFF_MAX_MS = 5000,
+};
+
+#endif

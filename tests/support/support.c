@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support/support.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static void print_span(const char *what, struct span s)
+{
+    print_error("%s (%zu bytes): ", what, s.n);
+    for (size_t i = 0; i < s.n; i++)
+        if (isprint(s.p[i]))
+            print_error("%c", s.p[i]);
+        else
+            print_error("\\x%02x", s.p[i]);
+    print_error("\n");
+}
+
+void support_span_equal(struct span got, struct span want, const char *file, int line)
+{
+    if (span_eq(got, want))
+        return;
+    print_span("got ", got);
+    print_span("want", want);
+    _fail(file, line);
+}
+
+static uint64_t from_environment(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text == NULL || *text == '\0' ? fallback : strtoull(text, NULL, 0);
+}
+
+uint64_t support_cases(uint64_t fallback)
+{
+    return from_environment("LAW_CASES", fallback);
+}
+
+struct rng support_rng(const char *law)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t seed = from_environment("LAW_SEED", (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20);
+    print_message("%s: LAW_SEED=%llu\n", law, (unsigned long long)seed);
+    return (struct rng){seed};
+}
