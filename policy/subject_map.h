@@ -29,7 +29,7 @@ struct subject_map {
     unsigned slices;
     struct subject_prefix ancestor_events[NS_SEGMENTS_MAX]; /* replies that an ancestor waits on */
     unsigned ancestors;
-    char group_suffix[NS_ENC_PATH_BYTES_MAX + 2]; /* "~a/b" encoded as "~" enc "~" enc; no blanks, no dots */
+    char group_suffix[NS_ENC_PATH_BYTES_MAX + 2]; /* "~" enc { "/" enc }; root: "~" */
     struct span requests[SUBJECT_PATTERNS_MAX];   /* view.requests, borrowed from the configuration */
     unsigned request_patterns;
 };

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_call - one gRPC call of an application, both directions; pure.
+ *
+ *   app DATA --feed_app--> frames cut, keys and leases mapped --> to_up  --> upstream DATA
+ *   app DATA <-- to_app <-- keys and leases stripped <--feed_up-- upstream DATA
+ *
+ * io owns the HTTP/2 streams and moves bytes; what a byte means is decided here. Mapping is one
+ * call to one call (design.md 4.6): no cache, no merging.
+ */
+#ifndef ETCD_ETCD_CALL_H
+#define ETCD_ETCD_CALL_H
+
+#include "base/counters.h"
+#include "base/rng.h"
+#include "policy/key_map.h"
+#include "policy/lease_tag.h"
+#include "wire/grpc_frame.h"
+
+enum { ETCD_CLIENT_URL_BYTES = 320, ETCD_DETAIL_BYTES = 160 };
+
+/* What all calls of one sidecar share. Owned by io; lives longer than every call. */
+struct etcd_ns {
+    struct key_map keys;
+    uint32_t tag;  /* valid when has_tag */
+    bool has_tag;  /* the registry is settled; calls that need it wait until then */
+    struct rng rng;
+    struct counters *counters;                  /* borrowed */
+    char client_url[ETCD_CLIENT_URL_BYTES];     /* "http://127.0.0.1:2379", for MemberList */
+    bool upstream_usable;                       /* what grpc.health answers */
+    /* The last ResponseHeader seen, for answers made here. */
+    uint64_t cluster_id, member_id, raft_term;
+    int64_t revision;
+};
+
+enum etcd_policy {
+    ETCD_REWRITE, /* through the mappers */
+    ETCD_FORWARD, /* as it is */
+    ETCD_LOCAL,   /* answered here by etcd_call_end_app(); no upstream stream */
+    ETCD_DENY,    /* answered before any upstream byte: ERR_DENIED */
+    ETCD_LATER,   /* known, not served by this version: ERR_UNIMPLEMENTED with a text that says so */
+};
+/* Which upstream connection: events must not wait behind big reads (design.md 4.6). */
+enum etcd_lane { ETCD_LANE_UNARY, ETCD_LANE_STREAM, ETCD_LANES };
+
+struct pb_message; /* wire/pb_splice.h */
+struct etcd_route {
+    struct span path; /* "/etcdserverpb.KV/Range" */
+    enum etcd_policy policy;
+    enum etcd_lane lane;
+    bool client_streams; /* more than one request message */
+    bool server_streams;
+    bool needs_tag; /* the call waits until ns->has_tag */
+    const struct pb_message *request, *response; /* NULL where nothing is mapped */
+    unsigned kind; /* enum etcd_kind of etcd_route.c: which special cases apply */
+};
+
+/* NULL: unknown method, ERR_UNIMPLEMENTED. The table is static. */
+const struct etcd_route *etcd_route_find(struct span path);
+/* Every route, for the documentation's table and for tests. */
+const struct etcd_route *etcd_route_table(size_t *ret_n);
+
+struct etcd_call {
+    const struct etcd_route *route; /* shares */
+    struct etcd_ns *ns;             /* shares */
+    struct grpc_reader from_app, from_up;
+    struct buf to_up;  /* frames for upstream; io consumes */
+    struct buf to_app; /* frames for the application; io consumes */
+    unsigned requests; /* whole messages seen from the application */
+    bool app_ended;
+    char detail[ETCD_DETAIL_BYTES]; /* text that replaces the table's grpc-message, "" = none */
+    struct etcd_lease_queue *leases; /* ids as the application wrote them, oldest first; owned */
+    int64_t lease_asked;
+    bool lease_random; /* LeaseGrant with id 0: may be tried again */
+};
+
+/* Only for routes whose policy is REWRITE, FORWARD or LOCAL. Allocates nothing. */
+void etcd_call_init(struct etcd_call *c, struct etcd_ns *ns, const struct etcd_route *route);
+void etcd_call_deinit(struct etcd_call *c);
+
+/* Bytes of the application's DATA frames, all of them consumed. On an error the call is over:
+ * io answers with err_info(e)->grpc_status and etcd_call_message(c, e), and resets upstream. */
+enum err etcd_call_feed_app(struct etcd_call *c, struct span in) ATTR_MUST_USE;
+/* The application half-closed. ERR_GRPC_FRAME in the middle of a message, ERR_GRPC_REQUEST unless a
+ * unary call had exactly one. LOCAL: the answer is now in to_app. */
+enum err etcd_call_end_app(struct etcd_call *c) ATTR_MUST_USE;
+
+/* Bytes of upstream's DATA frames. They are rewritten in place before being copied to to_app: in
+ * must be writable memory. Errors: ERR_UPSTREAM_PROTOCOL, ERR_NOMEM. */
+enum err etcd_call_feed_up(struct etcd_call *c, struct span in) ATTR_MUST_USE;
+/* Upstream's stream ended. ERR_UPSTREAM_PROTOCOL in the middle of a message. */
+enum err etcd_call_end_up(struct etcd_call *c) ATTR_MUST_USE;
+/* True: upstream's grpc-status says that a random lease id was taken; to_up holds a new request and
+ * the call is to be sent upstream once more, as if nothing had been answered. */
+bool etcd_call_retry(struct etcd_call *c, int grpc_status);
+
+/* What to write into grpc-message for e, before percent-encoding. Borrows c. */
+const char *etcd_call_message(const struct etcd_call *c, enum err e);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_plane - the etcd half of the sidecar: listener, HTTP/2 sessions, upstream lanes, registry.
+ *
+ * Listening never waits for the stores. Calls that arrive before the upstream is usable and the
+ * registry settled wait, within their deadline.
+ */
+#ifndef IO_ETCD_PLANE_H
+#define IO_ETCD_PLANE_H
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "io/loop.h"
+#include "policy/ns_path.h"
+
+struct etcd_plane;
+
+struct etcd_plane_options {
+    const struct ns_path *ns;  /* borrowed for the plane's life, like everything here */
+    struct span key_root;      /* R */
+    const struct addr *upstream; /* tried in turn */
+    unsigned upstreams;
+    const struct addr *listen;
+    unsigned listens;
+};
+
+/* ERR_CONFIG: *ret_error says what and how to mend it; ERR_NOMEM. */
+enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *options,
+                         struct etcd_plane **ret_plane, struct buf *ret_error) ATTR_MUST_USE;
+struct addr etcd_plane_addr(const struct etcd_plane *p);
+/* The upstream answers and the registry is settled. *ret_why: what is missing (static text). */
+bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why);
+/* Stop accepting, GOAWAY, let calls finish; is_idle once none is left. */
+void etcd_plane_drain(struct etcd_plane *p);
+bool etcd_plane_is_idle(const struct etcd_plane *p);
+/* End everything now; memory is released by the loop. Nulls *p. */
+void etcd_plane_close(struct etcd_plane **p);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nats_plane - the NATS half of the sidecar: listener, one upstream connection per client.
+ *
+ * Listening never waits for the server. An application connection whose upstream cannot be dialled
+ * is closed at once; its client reconnects, and the next server is tried.
+ */
+#ifndef IO_NATS_PLANE_H
+#define IO_NATS_PLANE_H
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "io/loop.h"
+#include "policy/ns_path.h"
+
+struct nats_plane;
+
+struct nats_plane_options {
+    const struct ns_path *ns;  /* borrowed for the plane's life, like everything here */
+    struct span subject_root;  /* B */
+    const struct span *requests; /* view.requests */
+    unsigned request_patterns;
+    const char *user, *password, *token; /* for upstream; "" = what the upstream's URL says */
+    const struct addr *upstream; /* tried in turn */
+    unsigned upstreams;
+    const struct addr *listen;
+    unsigned listens;
+};
+
+/* ERR_CONFIG: *ret_error says what and how to mend it; ERR_NOMEM. */
+enum err nats_plane_open(struct loop *l, const struct nats_plane_options *options,
+                         struct nats_plane **ret_plane, struct buf *ret_error) ATTR_MUST_USE;
+struct addr nats_plane_addr(const struct nats_plane *p);
+/* The last dial succeeded, or a probe of the upstream saw its INFO. *ret_why: what is missing (static text). */
+bool nats_plane_is_ready(const struct nats_plane *p, const char **ret_why);
+/* Stop accepting; is_idle once no connection is left. */
+void nats_plane_drain(struct nats_plane *p);
+bool nats_plane_is_idle(const struct nats_plane *p);
+/* End everything now; memory is released by the loop. Nulls *p. */
+void nats_plane_close(struct nats_plane **p);
+
+#endif

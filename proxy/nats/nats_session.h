@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nats_session - one application connection and its one upstream connection; pure.
+ *
+ *   app bytes --feed(SIDE_APP)--> parse, map, write --> out(SIDE_UP)  --> upstream
+ *   app bytes <-- out(SIDE_APP) <-- strip, write <--feed(SIDE_UP)--   upstream bytes
+ *
+ *   WAIT_INFO --INFO from up--> WAIT_CONNECT --CONNECT from app--> OPEN --error, loss--> CLOSING
+ *
+ * Payloads are streamed: a message larger than every buffer passes in pieces. A control line that
+ * arrives in pieces is kept here; nothing else of the input is. Per connection there is state only
+ * for subscriptions that need several upstream ones; every other sid is carried by its own text.
+ */
+#ifndef NATS_NATS_SESSION_H
+#define NATS_NATS_SESSION_H
+
+#include "base/buf.h"
+#include "base/counters.h"
+#include "policy/subject_map.h"
+
+enum nats_side { SIDE_APP, SIDE_UP, SIDES };
+
+/* What all sessions of one sidecar share. Owned by io; lives longer than every session. */
+struct nats_ns {
+    struct subject_map map;
+    struct counters *counters; /* borrowed */
+    char host[256];            /* of the listener, as INFO shows it: URL-safe */
+    uint16_t port;
+    /* Credentials for upstream; "" = none. Never shown, never logged. */
+    char user[256], password[256], token[256];
+};
+
+struct nats_session; /* sizes matter: 5,000 idle ones must stay small */
+
+/* ERR_NOMEM. ns is shared and outlives the session. */
+enum err nats_session_new(const struct nats_ns *ns, struct nats_session **ret_session) ATTR_MUST_USE;
+void nats_session_free(struct nats_session **s);
+
+/*
+ * Bytes that arrived from side. *ret_used says how many were taken: fewer than in.n only when the
+ * other side's output is above LIMIT_OUT_HIGH_BYTES (keep the rest, stop reading, feed again after
+ * out was sent) or when the session is CLOSING. Errors close: the last words are in out().
+ */
+enum err nats_session_feed(struct nats_session *s, enum nats_side side, struct span in,
+                           size_t *ret_used) ATTR_MUST_USE;
+/* Bytes to be written to side; io consumes from it. Borrows the session. */
+struct buf *nats_session_out(struct nats_session *s, enum nats_side side);
+/* False while there is no room for what side would say, and for the application before INFO. */
+bool nats_session_wants_read(const struct nats_session *s, enum nats_side side);
+/* One side is gone (e: why). The other one gets its last words in out(); the session is CLOSING. */
+void nats_session_lost(struct nats_session *s, enum nats_side side, enum err e);
+/* Write what is in out(), then close both connections. */
+bool nats_session_is_closing(const struct nats_session *s);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * grpc_frame - cut a byte stream into gRPC messages and put messages into frames.
+ *
+ * A frame is 1 byte compressed flag, 4 bytes big-endian length, the message. Pure.
+ * Source: grpc doc PROTOCOL-HTTP2.md "Length-Prefixed-Message".
+ */
+#ifndef WIRE_GRPC_FRAME_H
+#define WIRE_GRPC_FRAME_H
+
+#include "base/buf.h"
+
+enum { GRPC_HEAD_BYTES = 5 };
+
+struct grpc_reader {
+    struct buf partial;  /* head and body of a frame that has not arrived whole */
+    uint32_t max_bytes;  /* largest message taken */
+    uint32_t over_bytes; /* after ERR_REQUEST_TOO_LARGE: the length that was announced */
+};
+
+/*
+ * Take the next whole message out of *in. True: *ret_message is the body, mutable in place by the
+ * caller, valid until the next call. False: all of *in was consumed, no whole message yet
+ * (*ret_error == ERR_OK), or the stream is broken: ERR_GRPC_COMPRESSED, ERR_REQUEST_TOO_LARGE,
+ * ERR_NOMEM. A message that lies whole in *in is not copied.
+ */
+bool grpc_reader_next(struct grpc_reader *r, struct span *in, struct span *ret_message,
+                      enum err *ret_error) ATTR_MUST_USE;
+/* True between messages: a stream may end here. */
+bool grpc_reader_is_clean(const struct grpc_reader *r);
+void grpc_reader_deinit(struct grpc_reader *r);
+
+/* Write the 5-byte head for a message of n bytes. */
+void grpc_frame_head(uint8_t head[GRPC_HEAD_BYTES], uint32_t n);
+
+#endif
