@@ -5,6 +5,10 @@
  *   listen     host:port   [v6]:port   :port   unix:PATH            port 0 = any free one
  *   upstream   the same with or without a scheme: http https (etcd), nats tls (NATS);
  *              nats://user:password@host, nats://token@host; the port may be left out
+ *
+ * ":port" is "0.0.0.0:port". A token arrives as a user without a password. %XX in the user and the
+ * password is decoded. What a caller has no use for (a scheme on a listen address, a user for etcd,
+ * port 0 for an upstream) is the caller's to refuse.
  */
 #ifndef BASE_ADDR_H
 #define BASE_ADDR_H
