@@ -12,17 +12,20 @@
 #include "base/buf.h"
 #include "policy/ns_enc.h"
 
-enum { KEY_ROOT_BYTES_MAX = 64,
-       KEY_PREFIX_BYTES_MAX = KEY_ROOT_BYTES_MAX + NS_ENC_PATH_BYTES_MAX + 8 };
+enum {
+    KEY_ROOT_BYTES_MAX = 64,
+    KEY_PREFIX_BYTES_MAX = KEY_ROOT_BYTES_MAX + NS_ENC_PATH_BYTES_MAX + 8
+};
 
 struct key_map {
-    size_t n;                            /* bytes of prefix */
+    size_t n;                             /* bytes of prefix */
     uint8_t prefix[KEY_PREFIX_BYTES_MAX]; /* P: R "d" {"/" enc(segment)} "." */
 };
 
 /* root: R, at most KEY_ROOT_BYTES_MAX bytes, default "bh/". Borrows nothing afterwards.
  * ERR_LIMIT if root is too long. */
-enum err key_map_init(struct key_map *m, struct span root, const struct ns_path *path) ATTR_MUST_USE;
+enum err key_map_init(struct key_map *m, struct span root,
+                      const struct ns_path *path) ATTR_MUST_USE;
 
 /* Appends P key. key may be empty here: who calls decides what an empty key means. */
 enum err key_map_key(const struct key_map *m, struct span key, struct buf *out) ATTR_MUST_USE;
@@ -32,7 +35,8 @@ enum err key_map_end(const struct key_map *m, struct span end, struct buf *out) 
 bool key_map_strip(const struct key_map *m, struct span stored, struct span *ret_key);
 
 /* Registry keys (design.md 4.1), appended: R "m/n" {"/" enc} "."; R "m/t/" hex6(tag); R "m/v". */
-enum err key_map_registry_key(struct span root, const struct ns_path *path, struct buf *out) ATTR_MUST_USE;
+enum err key_map_registry_key(struct span root, const struct ns_path *path,
+                              struct buf *out) ATTR_MUST_USE;
 enum err key_map_tag_key(struct span root, uint32_t tag, struct buf *out) ATTR_MUST_USE;
 enum err key_map_version_key(struct span root, struct buf *out) ATTR_MUST_USE;
 

@@ -4,9 +4,11 @@
  *
  *   bit 63 = 0 | bit 62 = alias | bits 61..38 = tag of the namespace | bits 37..0 = payload
  *
- * Payload 0 without alias is never granted: "the lease that never exists" of a namespace. A foreign
+ * An alias with payload 0 is never granted: "the lease that never exists" of a namespace. A foreign
  * or impossible id is mapped to it, so that etcd itself answers as for a missing lease and nobody
- * can tell the two apart (law L6). Id 0 means "no lease" and stays 0.
+ * can tell the two apart (law L6). It is not 0 even for tag 0. Id 0 means "no lease" and stays 0,
+ * both ways. Random payloads have bit 37 set, so no chosen id looks like a small one. tag must be
+ * below LEASE_TAG_COUNT.
  */
 #ifndef POLICY_LEASE_TAG_H
 #define POLICY_LEASE_TAG_H
@@ -27,7 +29,8 @@
 uint32_t lease_tag_hash(struct span path);
 /* LeaseGrant.ID, application -> store: 0 -> random; 1..LEASE_ALIAS_MAX -> alias; an id of our own
  * tag without alias and with a payload -> itself; anything else ERR_LEASE_FOREIGN_ID. */
-enum err lease_tag_grant(uint32_t tag, int64_t id, struct rng *rng, int64_t *ret_stored) ATTR_MUST_USE;
+enum err lease_tag_grant(uint32_t tag, int64_t id, struct rng *rng,
+                         int64_t *ret_stored) ATTR_MUST_USE;
 /* Any other use of a lease id, application -> store. Total: foreign ids become the lease that never
  * exists. *ret_foreign says whether that happened (may be NULL). */
 int64_t lease_tag_use(uint32_t tag, int64_t id, bool *ret_foreign);

@@ -18,10 +18,11 @@
 enum { NS_SEGMENTS_MAX = 4, NS_SEGMENT_BYTES_MAX = 63, NS_PATH_BYTES_MAX = 200 };
 
 struct ns_path {
-    uint8_t segments;                  /* 0 = root */
-    uint8_t start[NS_SEGMENTS_MAX];    /* byte offsets into text */
-    uint8_t length[NS_SEGMENTS_MAX];   /* bytes, 1 .. NS_SEGMENT_BYTES_MAX */
-    char text[NS_PATH_BYTES_MAX + 1];  /* canonical, '/' between segments, NUL-terminated; root: "" */
+    uint8_t segments;                /* 0 = root */
+    uint8_t start[NS_SEGMENTS_MAX];  /* byte offsets into text */
+    uint8_t length[NS_SEGMENTS_MAX]; /* bytes, 1 .. NS_SEGMENT_BYTES_MAX */
+    char
+        text[NS_PATH_BYTES_MAX + 1]; /* canonical, '/' between segments, NUL-terminated; root: "" */
 };
 
 /* Why a text is no namespace, for an error a person can act on. */
@@ -32,11 +33,16 @@ struct ns_path_error {
 
 /*
  * Parse text, separated by sep: '/' or, with namespace-separator, '.' (then segments hold no '.').
- * "" and "default" are the root; a leading "default" + sep is dropped. Canonical text uses '/'.
+ * "" and "default" are the root; a leading "default" + sep is dropped, once: "default/default" is
+ * an error, because the path of one segment "default" would be written like the root. Canonical
+ * text uses '/'. At the end of a name with a trailing separator, position is that of the separator.
  * Returns ERR_OK or ERR_NS_INVALID; *ret_error is written on ERR_NS_INVALID (may be NULL).
  */
 enum err ns_path_parse(struct span text, char sep, struct ns_path *ret_path,
                        struct ns_path_error *ret_error) ATTR_MUST_USE;
+
+/* One segment alone: 1..63 bytes of A-Z a-z 0-9 . _ -, no '.' at either end. */
+bool ns_path_segment_is_valid(struct span segment);
 
 /* Writes `namespace "llama//b": at byte 6: …` into text, cut to size; bytes that do not print are
  * shown as \xNN. Returns text. */

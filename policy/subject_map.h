@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * subject_map - move NATS subjects, replies and queue groups into, and out of, one namespace's slice.
+ * subject_map - move NATS subjects, replies and queue groups into, and out of, one namespace's
+ * slice.
  *
  * Layout (design.md 5.1): B . class . t1 . t2 . t3 . t4 . S with class "e" (event) or "d" (down).
  * The class of a published subject is decided by S alone: down if it matches view.requests.
@@ -13,10 +14,14 @@
 #include "base/buf.h"
 #include "policy/ns_enc.h"
 
-enum { SUBJECT_ROOT_BYTES_MAX = 32,
-       SUBJECT_PREFIX_BYTES_MAX = SUBJECT_ROOT_BYTES_MAX + 4 + NS_ENC_PATH_BYTES_MAX + 2 * NS_SEGMENTS_MAX,
-       SUBJECT_SLICES_MAX = 2 + NS_SEGMENTS_MAX,
-       SUBJECT_PATTERNS_MAX = 32 };
+enum {
+    SUBJECT_ROOT_BYTES_MAX = 32,
+    SUBJECT_PREFIX_BYTES_MAX = SUBJECT_ROOT_BYTES_MAX + 4 + NS_ENC_PATH_BYTES_MAX +
+                               2 * NS_SEGMENTS_MAX,
+    SUBJECT_SLICES_MAX = 2 + NS_SEGMENTS_MAX,
+    SUBJECT_PATTERNS_MAX = 32,
+    SUBJECT_PATTERN_BYTES_MAX = 256
+};
 
 struct subject_prefix {
     uint16_t n;
@@ -30,27 +35,36 @@ struct subject_map {
     struct subject_prefix ancestor_events[NS_SEGMENTS_MAX]; /* replies that an ancestor waits on */
     unsigned ancestors;
     char group_suffix[NS_ENC_PATH_BYTES_MAX + 2]; /* "~" enc { "/" enc }; root: "~" */
-    struct span requests[SUBJECT_PATTERNS_MAX];   /* view.requests, borrowed from the configuration */
+    struct span requests[SUBJECT_PATTERNS_MAX]; /* view.requests, borrowed from the configuration */
     unsigned request_patterns;
 };
 
 /* The default of view.requests: "$SRV.>" and Dynamo's instance subjects "*.*-<hex>". */
 extern const struct span subject_map_default_requests[2];
 
-/* root: B, one token. patterns: see subject_pattern_is_valid; borrowed until the map is dropped.
- * ERR_LIMIT: root or patterns too long or too many; ERR_SUBJECT_INVALID: not a token or pattern. */
+/* root: B, one literal token that does not start with '$'. patterns: see subject_pattern_is_valid;
+ * borrowed until the map is dropped. ERR_LIMIT: root or patterns too long or too many;
+ * ERR_SUBJECT_INVALID: not a token or pattern. */
 enum err subject_map_init(struct subject_map *m, struct span root, const struct ns_path *path,
                           const struct span *patterns, unsigned pattern_count) ATTR_MUST_USE;
 
-/* Subjects as nats-server takes them: tokens between dots, none empty, no blank, tab, CR, LF, NUL. */
+/* Subjects as nats-server takes them: tokens between dots, none empty, no blank, tab, CR, LF, FF,
+ * NUL. */
 bool subject_is_valid(struct span s);
 /* As above, and no token is "*" or ">": what may be published to. */
 bool subject_is_literal(struct span s);
 /* As above; "*" and ">" are allowed as whole tokens, ">" only as the last one. */
 bool subject_is_valid_filter(struct span s);
-/* NATS patterns whose tokens may also hold "*" inside, and "<hex>" for 8..16 lower-case hex digits. */
+/* True for "$SYS" and all below it, filters like "$SYS.>" included: denied (design.md 5.6). ">" and
+ * "*.x" are not: inside the slice they meet nothing of the server's own. */
+bool subject_is_sys(struct span s);
+/* NATS patterns whose tokens may also hold "*" inside (zero or more bytes of a token), and "<hex>"
+ * for 8..16 lower-case hex digits. At most SUBJECT_PATTERN_BYTES_MAX bytes; a token with either
+ * counts at most 63: each byte or inner "*" one, each "<hex>" 16. '<' and '>' stand nowhere else.
+ */
 bool subject_pattern_is_valid(struct span pattern);
-/* Does the literal subject match the pattern / could any subject that the filter matches? */
+/* Does the literal subject match the pattern / could any subject that the filter matches? Both are
+ * exact. pattern, subject and filter must be valid. */
 bool subject_pattern_matches(struct span pattern, struct span subject);
 bool subject_pattern_overlaps(struct span pattern, struct span filter);
 
@@ -69,6 +83,7 @@ enum err subject_map_group(const struct subject_map *m, unsigned slice, struct s
 /* Store -> application: true, and S as a part of stored, if stored lies in one of the slices. */
 bool subject_map_strip(const struct subject_map *m, struct span stored, struct span *ret_subject);
 /* The same for a reply field: own events, or an ancestor's events (design.md 5.2 Replies). */
-bool subject_map_strip_reply(const struct subject_map *m, struct span stored, struct span *ret_reply);
+bool subject_map_strip_reply(const struct subject_map *m, struct span stored,
+                             struct span *ret_reply);
 
 #endif
