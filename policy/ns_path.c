@@ -70,6 +70,8 @@ static bool at_word_default(const struct reader *r)
 static bool read_segment(struct reader *r, struct ns_path *path)
 {
     size_t first = r->at;
+    if (first == r->text.n) /* a separator at the end is itself the offending byte */
+        return fail(r, first - 1, rule_empty);
     if (path->segments == NS_SEGMENTS_MAX)
         return fail(r, first, rule_deep);
     for (; r->at < r->text.n && r->text.p[r->at] != (uint8_t)r->sep; r->at++) {
@@ -84,8 +86,8 @@ static bool read_segment(struct reader *r, struct ns_path *path)
             return fail(r, r->at, rule_path_long);
         path->text[r->at - r->start] = (char)c;
     }
-    if (r->at == first) /* a separator at the end is itself the offending byte */
-        return fail(r, first == r->text.n ? first - 1 : first, rule_empty);
+    if (r->at == first)
+        return fail(r, first, rule_empty);
     if (r->text.p[r->at - 1] == '.')
         return fail(r, r->at - 1, rule_last_dot);
     path->start[path->segments] = (uint8_t)(first - r->start);
