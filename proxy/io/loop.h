@@ -3,7 +3,13 @@
  * loop - the one libuv loop and what everything on it shares.
  *
  * No callback frees or re-enters its caller: work that would is put on the turn list and done at
- * the end of the loop turn (a uv_check; a uv_idle keeps the loop from sleeping while it is not empty).
+ * the end of the loop turn (a uv_check; a uv_idle keeps the loop from sleeping while it is not
+ * empty).
+ *
+ *   one turn:  timers > idle, prepare > poll (reads, writes, accepts) > [tasks] > close callbacks
+ *
+ * A task queued before or during the poll runs in the same turn; one queued by a task or by a close
+ * callback runs at the end of the next one, which does not sleep.
  */
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
@@ -17,7 +23,7 @@
 
 /* Embedded in whoever wants to be called at the end of the turn. Zeroed = not queued. */
 struct loop_task {
-    struct loop_task *next, **link; /* link == NULL: not queued */
+    struct loop_task *next, *prev; /* NULL: not queued */
     void (*run)(struct loop_task *t);
 };
 
@@ -25,15 +31,17 @@ struct loop {
     uv_loop_t uv;
     uv_check_t turn_end;
     uv_idle_t no_sleep;
-    struct loop_task *tasks;
+    struct loop_task tasks; /* head of a ring, first in, first out */
     struct counters counters;
-    struct rng rng;               /* seeded from getrandom() */
-    unsigned connections;         /* open application connections, all planes */
-    unsigned max_connections;
-    uint8_t *read_buffer;         /* LIMIT_READ_BYTES, lent to each read callback in turn */
+    struct rng rng; /* seeded from getrandom() */
+    unsigned
+        connections; /* open application connections, all planes; planes count, listeners look */
+    unsigned max_connections; /* LIMIT_CONNECTIONS unless set after loop_init */
+    uint8_t *read_buffer;     /* LIMIT_READ_BYTES, lent to each read callback in turn */
 };
 
-/* ERR_IO, ERR_NOMEM. */
+/* Also ignores SIGPIPE for the process: libuv writes without MSG_NOSIGNAL. (uv_spawn gives children
+ * the default back.) ERR_IO, ERR_NOMEM; then there is nothing to deinit. */
 enum err loop_init(struct loop *l) ATTR_MUST_USE;
 /* Closes the loop's own handles, runs until nothing is left, returns uv_loop_close()'s result (0 =
  * nothing leaked). Everything else must have been told to close before. */

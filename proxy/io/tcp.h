@@ -2,16 +2,27 @@
 /*
  * tcp - one stream socket (TCP or unix) on the loop, with an output queue that reports its length.
  *
- *   NEW --dial--> CONNECTING --connected--> OPEN --close, error--> CLOSING --last handle--> CLOSED
- *   NEW --accept--------------------------> OPEN
+ *   NEW --dial--> CONNECTING --connected--> OPEN --tcp_close------------------------> CLOSING -->
+ * CLOSED NEW --accept--------------------------> OPEN --tcp_close_when_sent--> LINGERING -->
+ * CLOSING CONNECTING --tcp_close--> CLOSING
  *
  * Happy path: accept or dial, on_read for every read, tcp_write for every answer, tcp_close,
- * on_closed. Ways it ends: the peer closes or resets (on_end, once, then the owner calls
- * tcp_close), a write fails (on_end), the owner closes. Nothing is called after on_closed; memory
- * may be released in it and not before.
+ * on_closed. Ways it ends: the peer closes or resets (on_end, once; then the owner calls tcp_close
+ * or tcp_close_when_sent), a write fails (on_end), the dial fails (on_end), the owner closes.
+ * No callback but on_closed follows tcp_close or tcp_close_when_sent, and nothing follows
+ * on_closed: in it, and not before, memory may be released or the struct used again.
  *
  * A write tries the socket at once and queues what is left: one system call in the usual case, and
- * no memory is held while idle.
+ * no memory is held while idle. A peer that has closed its sending side (on_end with 0) can still
+ * be written to. After a failed write the rest of the input is still delivered first, if it is
+ * being read: what the peer said last usually says why.
+ *
+ * tcp_close_when_sent ends politely: write the queue, shut down the sending side, throw away what
+ * still arrives until the peer closes too. A plain close with unread input would make the kernel
+ * reset the connection and drop what is still on its way out.
+ *
+ * Every callback comes from the loop, none from inside a call made by the owner; the owner may call
+ * anything here from any of them.
  */
 #ifndef IO_TCP_H
 #define IO_TCP_H
@@ -23,16 +34,31 @@
 struct tcp;
 
 struct tcp_handler {
-    void (*on_connected)(struct tcp *t);           /* dial succeeded */
-    void (*on_read)(struct tcp *t, struct span in); /* in: writable, the loop's, valid for the call */
-    void (*on_turn)(struct tcp *t);   /* may be NULL: the socket ran dry after on_read calls */
-    void (*on_drained)(struct tcp *t); /* queued output fell to LIMIT_OUT_LOW_BYTES or below */
+    void (*on_connected)(struct tcp *t); /* dial succeeded; NULL if never dialled */
+    /* in: writable, the loop's, valid for the call; never empty. */
+    void (*on_read)(struct tcp *t, struct span in);
+    /* May be NULL. The socket ran dry: after the on_read that was shorter than LIMIT_READ_BYTES, at
+     * once; after longer ones at the end of the turn at the latest. For owners that flush once per
+     * burst; who wants to flush once per turn for many sockets queues a loop_task of its own. */
+    void (*on_turn)(struct tcp *t);
+    /* A queued write was finished and LIMIT_OUT_LOW_BYTES or fewer are left. Not called for writes
+     * that the kernel took at once. */
+    void (*on_drained)(struct tcp *t);
     void (*on_end)(struct tcp *t, int status); /* 0 = the peer closed; < 0 = uv error; once */
     void (*on_closed)(struct tcp *t);
 };
 
-enum tcp_state { TCP_STATE_NEW, TCP_STATE_CONNECTING, TCP_STATE_OPEN, TCP_STATE_CLOSING, TCP_STATE_CLOSED };
+enum tcp_state {
+    TCP_STATE_NEW,
+    TCP_STATE_CONNECTING,
+    TCP_STATE_OPEN,
+    TCP_STATE_LINGERING,
+    TCP_STATE_CLOSING,
+    TCP_STATE_CLOSED,
+    TCP_STATE_COUNT
+};
 
+/* Zeroed = NEW. The owner reads state and may use data; everything else is tcp's. */
 struct tcp {
     union {
         uv_handle_t handle;
@@ -42,31 +68,39 @@ struct tcp {
     } u;
     struct loop *loop;                 /* shares */
     const struct tcp_handler *handler; /* shares, static */
-    enum tcp_state state;
-    bool reading, writing, ended, close_when_sent;
-    struct tcp_dial *dial; /* resolver, connect request and timer while CONNECTING; owned */
-    struct tcp_send *send; /* the write in flight, with its bytes; owned; NULL while idle */
-    struct buf queue;      /* output behind it */
+    struct loop_task later;            /* what must not happen inside the owner's call */
+    struct tcp_dial
+        *dial; /* resolver, connect request, timer; while CONNECTING; shared with libuv */
+    struct tcp_send *send;     /* the write in flight, with its bytes; owned; NULL while idle */
+    struct tcp_linger *linger; /* the timer of LINGERING; shared with libuv */
+    struct buf queue;          /* output behind send */
+    int failed;                /* uv error after which output is dropped; 0 = none */
+    uint8_t state;             /* enum tcp_state */
+    uint8_t socket;            /* enum tcp_socket, tcp.c: is there a libuv handle in u? */
+    bool reading, ended;
+    bool due_turn, due_end, due_closed; /* what later will do */
 };
 
 /* Take the pending connection of a listener's uv handle. ERR_IO: t is closed, on_closed follows. */
 enum err tcp_accept(struct tcp *t, struct loop *l, uv_stream_t *server,
                     const struct tcp_handler *handler) ATTR_MUST_USE;
-/* Resolve (asynchronously, afresh each time) and connect, within LIMIT_DIAL_MS. on_connected, or
- * on_end with the reason; never either before tcp_dial has returned. addr is copied. */
+/* Resolve (asynchronously, afresh each time; literals are not looked up) and connect, all addresses
+ * of the name in turn, within LIMIT_DIAL_MS. on_connected, or on_end with the reason; never either
+ * before tcp_dial has returned. addr is copied. ERR_NOMEM: t stays NEW, no callback follows. */
 enum err tcp_dial(struct tcp *t, struct loop *l, const struct addr *addr,
                   const struct tcp_handler *handler) ATTR_MUST_USE;
 
-/* Start or stop reading; idempotent. */
+/* Start or stop reading; idempotent. Nothing happens unless OPEN, or after on_end. */
 void tcp_read(struct tcp *t, bool on);
-/* Send s (copied where it cannot be sent at once). Errors are reported through on_end at the end of
- * the turn; after one, and after tcp_close, bytes are dropped. ERR_NOMEM. */
+/* Send s (copied where it cannot be sent at once; all of it while CONNECTING). Errors are reported
+ * through on_end; after one, and after tcp_close, bytes are dropped. ERR_NOMEM: some or all of s is
+ * lost, close. */
 enum err tcp_write(struct tcp *t, struct span s) ATTR_MUST_USE;
 /* Bytes not yet taken by the kernel. */
 size_t tcp_queued(const struct tcp *t);
-/* Close now; queued output is lost. Idempotent. */
+/* Close now; queued output is lost. Idempotent; nothing happens to a NEW one. */
 void tcp_close(struct tcp *t);
-/* Close after the queue is written, at most LIMIT_DRAIN_MS from now. Reading stops. */
+/* Close once the queue is written and the peer has closed too, at most LIMIT_DRAIN_MS from now. */
 void tcp_close_when_sent(struct tcp *t);
 /* "127.0.0.1:41234" of the peer, or "unix"; for logs. */
 const char *tcp_peer(const struct tcp *t, char text[ADDR_TEXT_BYTES]);
