@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_msg - the few gRPC frames the load client sends and checks, made by hand (etcd rpc.proto).
+ *
+ * Every benchmark key is PREFIX + 6 digits, every value begins with its key and is filled with
+ * 'v'; an answer can therefore be checked without knowing who wrote it.
+ */
+#ifndef ETCD_MSG_H
+#define ETCD_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ETCD_KEY_BYTES_MAX = 64,
+    ETCD_VALUE_BYTES_MAX = 4096,
+    /* Frame head, field heads, key, range end, value. */
+    ETCD_FRAME_BYTES_MAX = ETCD_VALUE_BYTES_MAX + 2 * ETCD_KEY_BYTES_MAX + 64,
+};
+
+enum etcd_op { ETCD_RANGE, ETCD_PUT, ETCD_LIST };
+
+struct etcd_shape {
+    const char *prefix;
+    uint32_t value_bytes;
+    uint32_t list_keys; /* ETCD_LIST: limit, and how many must come back */
+};
+
+/* A whole gRPC message (5 byte head and all) into out[ETCD_FRAME_BYTES_MAX]; its length. */
+size_t etcd_msg_request(uint8_t *out, enum etcd_op op, const struct etcd_shape *s, uint32_t key);
+/* NULL when the body is the right answer to that request, else what is wrong with it. */
+const char *etcd_msg_check(const uint8_t *body, size_t n, enum etcd_op op,
+                           const struct etcd_shape *s, uint32_t key);
+
+#endif

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs scenarios in alternating rounds and gathers raw numbers; judges nothing but wrongness."""
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+from . import scenarios, stack
+
+LOAD_TIMEOUT_S = 40
+SETTLE_S = 1.0
+IDLE_CONNECTIONS = 1000
+READY_RUNS = 20
+EXIT_WRONG = 3
+
+
+@dataclasses.dataclass
+class Plan:
+    binaries: pathlib.Path
+    quick: bool
+    rounds: int
+    run_ms: int
+    sidecar: bool
+    targets: list
+
+    def __post_init__(self):
+        self.rounds = self.rounds or (5 if self.quick else 13)
+        self.run_ms = self.run_ms or (400 if self.quick else 700)
+        self.warm_ms = 100
+
+    def wants(self, target):
+        if target == "sidecar" and not self.sidecar:
+            return False
+        return self.targets is None or target in self.targets
+
+
+@dataclasses.dataclass
+class Target:
+    """Where the load goes: address of the first connection, of the second (NATS), who is between."""
+    name: str
+    address: str
+    answer_address: str
+    between: list
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- the machine ----------------------------------------------------------------------------
+
+def _output(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        return (done.stdout + done.stderr).strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def machine(plan):
+    cpuinfo = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    model = re.search(r"^model name\s*:\s*(.*)$", cpuinfo, re.M)
+    root = pathlib.Path(__file__).resolve().parent
+    cache = plan.binaries.parent / "CMakeCache.txt"
+    flags = re.search(r"^CMAKE_C_FLAGS_RELWITHDEBINFO:\w+=(.*)$",
+                      cache.read_text() if cache.exists() else "", re.M)
+    return {
+        "cpu": model.group(1) if model else platform.machine(),
+        "cpus": os.cpu_count(),
+        "hypervisor": "hypervisor" in cpuinfo,
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
+        "kernel": platform.release(),
+        "libc": _output("getconf", "GNU_LIBC_VERSION"),
+        "etcd": _output("etcd", "--version").split("\n", maxsplit=1)[0].replace("etcd Version: ", ""),
+        "nats_server": _output("nats-server", "--version").replace("nats-server: v", ""),
+        "libuv": _output("pkg-config", "--modversion", "libuv"),
+        "nghttp2": _output("pkg-config", "--modversion", "libnghttp2"),
+        "compiler": _output("cc", "--version").split("\n", maxsplit=1)[0],
+        "flags": flags.group(1) if flags else "",
+        "commit": _output("git", "-C", str(root), "describe", "--always", "--dirty"),
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
+
+
+class Disturbance:
+    """CPU time that neither the stack nor this program used: another's work on this machine."""
+
+    def __init__(self, st):
+        self.stack = st
+        self.start = self._read()
+
+    def _read(self):
+        user, nice, system, _idle, _io, irq, soft, steal = map(
+            int, pathlib.Path("/proc/stat").read_text(encoding="ascii").split()[1:9])
+        tick = os.sysconf("SC_CLK_TCK")
+        own = sum(p.cpu_s() for p in self.stack.processes) + sum(os.times()[:4])
+        return time.monotonic(), (user + nice + system + irq + soft) / tick, steal / tick, own
+
+    def shares(self):
+        wall, busy, steal, own = (b - a for a, b in zip(self.start, self._read()))
+        capacity = wall * os.cpu_count()
+        return {"others": max(0.0, (busy - own) / capacity), "steal": steal / capacity}
+
+
+# --- load scenarios -------------------------------------------------------------------------
+
+def _etcd_targets(st, plan):
+    up = st.etcd()
+    found = [Target("direct", up, up, [])]
+    if plan.wants("relay"):
+        ready, p = st.relay(etcd=up)
+        found.append(Target("relay", ready["etcd"], ready["etcd"], [p]))
+    if plan.wants("sidecar"):
+        ready, p = st.sidecar(etcd=up)
+        found.append(Target("sidecar", ready["etcd"], ready["etcd"], [p]))
+    if plan.wants("grpc-proxy"):
+        address, p = st.grpc_proxy(up)
+        found.append(Target("grpc-proxy", address, address, [p]))
+    return [t for t in found if plan.wants(t.name)]
+
+
+def _nats_targets(st, plan):
+    """Two leaf nodes: a message between clients of one leaf never reaches the hub, and would be
+    measured against nothing."""
+    up, leaf = st.nats()
+    found = [Target("direct", up, up, [])]
+    if plan.wants("relay"):
+        ready, p = st.relay(nats=up)
+        found.append(Target("relay", ready["nats"], ready["nats"], [p]))
+    if plan.wants("sidecar"):
+        ready, p = st.sidecar(nats=up)
+        found.append(Target("sidecar", ready["nats"], ready["nats"], [p]))
+    if plan.wants("leaf"):
+        (a, pa), (b, pb) = st.leaf("leaf-a", leaf), st.leaf("leaf-b", leaf)
+        found.append(Target("leaf", a, b, [pa, pb]))
+    return [t for t in found if plan.wants(t.name)]
+
+
+def _load(plan, scenario, target, run_ms, warm_ms, extra=()):
+    """One run of a load program: its JSON, or {'error': …, 'wrong': bool}."""
+    command = [plan.binaries / f"bench_load_{scenario.plane}", "--target", target.address,
+               "--warm-ms", warm_ms, "--run-ms", run_ms, *scenario.load, *extra]
+    if scenario.plane == "nats":
+        command += ["--answer-target", target.answer_address]
+    if target.between:
+        command += ["--cpu-pids", ",".join(str(p.pid) for p in target.between)]
+    try:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
+                              timeout=LOAD_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"no end after {LOAD_TIMEOUT_S} s", "wrong": 1}
+    if done.returncode != 0:
+        return {"error": done.stderr.strip()[-300:] or f"exit status {done.returncode}",
+                "wrong": 1 if done.returncode == EXIT_WRONG else 0}
+    numbers = json.loads(done.stdout)
+    numbers["cpu_us"] = sum(numbers["cpu_us"]) if target.between else None
+    return numbers
+
+
+def _alternate(plan, scenario, targets):
+    """Each round visits every target once; each round starts with another, every second one goes
+    backwards, so that no target always follows the same one."""
+    rounds = []
+    for r in range(plan.rounds):
+        order = targets[r % len(targets):] + targets[:r % len(targets)]
+        got = {}
+        for t in order if r % 2 == 0 else reversed(order):
+            got[t.name] = _load(plan, scenario, t, plan.run_ms, plan.warm_ms)
+        rounds.append(got)
+    return rounds
+
+
+def run_load(plan, scenario):
+    with stack.Stack(plan.binaries) as st:
+        targets = (_etcd_targets if scenario.plane == "etcd" else _nats_targets)(st, plan)
+        if scenario.plane == "etcd":
+            for t in targets:
+                fill = _load(plan, scenario, t, 0, 0, ("--fill", "1", "--inflight", "16"))
+                if "error" in fill:
+                    return {"rounds": [{t.name: fill}]}
+        disturbance = Disturbance(st)
+        rounds = _alternate(plan, scenario, targets)
+        return {"rounds": rounds, "disturbance": disturbance.shares(),
+                "dead": [p.name for p in st.processes if not p.is_alive()]}
+
+
+# --- memory and start -----------------------------------------------------------------------
+
+@contextlib.contextmanager
+def _holding(plan, st, program, *args):
+    """A load program that is connected and idle."""
+    p = st.start("holder", [plan.binaries / program, *args], stdin=subprocess.PIPE)
+    line = ""
+    while line != "holding":
+        line = p.line()
+        line = "holding" if line.startswith("{") else line
+    try:
+        yield
+    finally:
+        st.stop(p)
+
+
+def _memory(processes):
+    total = {}
+    for p in processes:
+        for k, v in p.memory_kib().items():
+            total[k] = total.get(k, 0) + v
+    return total
+
+
+def _measure_memory(plan, st, etcd, nats, start):
+    """start() -> (etcd address, NATS address, processes). A fresh process for each question: an
+    allocator that has served 1000 connections does not give everything back."""
+    etcd_address, nats_address, between = start()
+    result = {"bare": _memory(between)}
+    with _holding(plan, st, "bench_load_etcd", "--target", etcd_address, "--fill", 1, "--keys", 1,
+                  "--hold", 1), \
+         _holding(plan, st, "bench_load_nats", "--target", nats_address, "--mode", "hold"):
+        time.sleep(SETTLE_S)
+        result["idle"] = _memory(between)
+    for p in between:
+        st.stop(p)
+    _, nats_address, between = start()
+    time.sleep(SETTLE_S)
+    before = _memory(between)
+    with _holding(plan, st, "bench_load_nats", "--target", nats_address, "--mode", "hold",
+                  "--conns", IDLE_CONNECTIONS):
+        time.sleep(SETTLE_S)
+        after = _memory(between)
+    for p in between:
+        st.stop(p)
+    result["connection_kib"] = (after["pss"] - before["pss"]) / IDLE_CONNECTIONS
+    result["idle_mib"] = result["idle"]["pss"] / 1024
+    return result
+
+
+def run_memory(plan, _scenario):
+    with stack.Stack(plan.binaries) as st:
+        etcd, (nats, leaf) = st.etcd(), st.nats()
+
+        def one(starter):
+            def start():
+                ready, p = starter(etcd=etcd, nats=nats)
+                return ready["etcd"], ready["nats"], [p]
+            return start
+
+        def peers():
+            proxy, p = st.grpc_proxy(etcd)
+            address, q = st.leaf("leaf", leaf)
+            return proxy, address, [p, q]
+
+        ways = {"relay": one(st.relay), "sidecar": one(st.sidecar), "grpc-proxy + leaf": peers}
+        got = {}
+        for name, start in ways.items():
+            if not plan.wants(name.split()[0]):
+                continue
+            try:
+                got[name] = _measure_memory(plan, st, etcd, nats, start)
+            except (stack.StackError, OSError, KeyError) as e:
+                got[name] = {"error": str(e)}
+        return {"rounds": [got]}
+
+
+def run_ready(plan, _scenario):
+    with stack.Stack(plan.binaries) as st:
+        etcd, (nats, leaf) = st.etcd(), st.nats()
+        ways = {
+            "relay": ("ready ", st.relay_command(etcd=etcd, nats=nats)),
+            "sidecar": ("ready ", st.sidecar_command(etcd=etcd, nats=nats)),
+            "grpc-proxy": ("started gRPC proxy",
+                           st.grpc_proxy_command(etcd, f"127.0.0.1:{stack.free_port()}")),
+            "leaf": ("Server is ready",
+                     st.leaf_command("leaf", leaf, f"127.0.0.1:{stack.free_port()}")),
+        }
+        got = {}
+        for name, (text, command) in ways.items():
+            if not plan.wants(name):
+                continue
+            done = subprocess.run(
+                [str(c) for c in (plan.binaries / "bench_ready_time", READY_RUNS, text, *command)],
+                capture_output=True, text=True, timeout=READY_RUNS * 25, check=False)
+            if done.returncode != 0:
+                got[name] = {"error": done.stderr.strip()[-300:]}
+                continue
+            numbers = json.loads(done.stdout)
+            got[name] = {**numbers, "ready_ms": numbers["median_us"] / 1000}
+        return {"rounds": [got]}
+
+
+# --- all of it ------------------------------------------------------------------------------
+
+def everything(chosen, plan):
+    stack.raise_file_limit()
+    result = {"machine": machine(plan), "rounds": plan.rounds, "run_ms": plan.run_ms,
+              "load_before": os.getloadavg()[0], "scenarios": {}}
+    runners = {"memory": run_memory, "ready": run_ready}
+    for s in chosen:
+        say(f"bench: {s.name}: {s.title}")
+        try:
+            got = runners.get(s.plane, run_load)(plan, s)
+        except stack.StackError as e:
+            got = {"rounds": [], "error": str(e)}
+        result["scenarios"][s.name] = got
+        for problem in problems({s.name: got}):
+            say(f"bench: {problem}")
+    return result
+
+
+def problems(found):
+    """Everything that went wrong, as sentences."""
+    said = []
+    for name, got in found.items():
+        if "error" in got:
+            said.append(f"{name}: {got['error']}")
+        for dead in got.get("dead", []):
+            said.append(f"{name}: {dead} died")
+        for r in got["rounds"]:
+            said += [f"{name}: {t}: {v['error']}" for t, v in r.items() if "error" in v]
+    return said
+
+
+def exit_status(result):
+    """1: the sidecar was wrong or lost a connection; 2: something else could not be measured."""
+    status = 0
+    for got in result["scenarios"].values():
+        failed = {t for r in got["rounds"] for t, v in r.items() if "error" in v}
+        failed |= set(got.get("dead", []))
+        if "sidecar" in failed or "sidecar" in got.get("error", ""):
+            return 1
+        if "error" in got or failed & {"direct", "relay"}:
+            status = 2
+    return status
