@@ -22,23 +22,26 @@ enum { ETCD_CLIENT_URL_BYTES = 320, ETCD_DETAIL_BYTES = 160 };
 /* What all calls of one sidecar share. Owned by io; lives longer than every call. */
 struct etcd_ns {
     struct key_map keys;
-    uint32_t tag;  /* valid when has_tag */
-    bool has_tag;  /* the registry is settled; calls that need it wait until then */
+    uint32_t tag; /* valid when has_tag */
+    bool has_tag; /* the registry is settled; calls that need it wait until then */
     struct rng rng;
-    struct counters *counters;                  /* borrowed */
-    char client_url[ETCD_CLIENT_URL_BYTES];     /* "http://127.0.0.1:2379", for MemberList */
-    bool upstream_usable;                       /* what grpc.health answers */
+    struct counters *counters;              /* borrowed */
+    char client_url[ETCD_CLIENT_URL_BYTES]; /* "http://127.0.0.1:2379", for MemberList */
+    bool upstream_usable;                   /* what grpc.health answers */
     /* The last ResponseHeader seen, for answers made here. */
     uint64_t cluster_id, member_id, raft_term;
     int64_t revision;
 };
+
+/* Take over a ResponseHeader's ids, revision and term. ERR_PB_MALFORMED: does not parse. */
+enum err etcd_ns_note_header(struct etcd_ns *ns, struct span header) ATTR_MUST_USE;
 
 enum etcd_policy {
     ETCD_REWRITE, /* through the mappers */
     ETCD_FORWARD, /* as it is */
     ETCD_LOCAL,   /* answered here by etcd_call_end_app(); no upstream stream */
     ETCD_DENY,    /* answered before any upstream byte: ERR_DENIED */
-    ETCD_LATER,   /* known, not served by this version: ERR_UNIMPLEMENTED with a text that says so */
+    ETCD_LATER, /* known, not served by this version: ERR_UNIMPLEMENTED with a text that says so */
 };
 /* Which upstream connection: events must not wait behind big reads (design.md 4.6). */
 enum etcd_lane { ETCD_LANE_UNARY, ETCD_LANE_STREAM, ETCD_LANES };
@@ -50,13 +53,18 @@ struct etcd_route {
     enum etcd_lane lane;
     bool client_streams; /* more than one request message */
     bool server_streams;
-    bool needs_tag; /* the call waits until ns->has_tag */
+    bool needs_tag;  /* the call waits until ns->has_tag, LOCAL ones too: they show etcd's header */
+    bool stays_open; /* LOCAL: the stream does not end after the answer (grpc.health Watch) */
     const struct pb_message *request, *response; /* NULL where nothing is mapped */
     unsigned kind; /* enum etcd_kind of etcd_route.c: which special cases apply */
 };
 
 /* NULL: unknown method, ERR_UNIMPLEMENTED. The table is static. */
 const struct etcd_route *etcd_route_find(struct span path);
+/* Why the call is not even begun: ERR_OK for REWRITE, FORWARD and LOCAL; ERR_DENIED;
+ * ERR_UNIMPLEMENTED for LATER and for NULL. *ret_message, always written, is static: the
+ * grpc-message before percent-encoding. */
+enum err etcd_route_refusal(const struct etcd_route *route, const char **ret_message) ATTR_MUST_USE;
 /* Every route, for the documentation's table and for tests. */
 const struct etcd_route *etcd_route_table(size_t *ret_n);
 
@@ -68,10 +76,14 @@ struct etcd_call {
     struct buf to_app; /* frames for the application; io consumes */
     unsigned requests; /* whole messages seen from the application */
     bool app_ended;
-    char detail[ETCD_DETAIL_BYTES]; /* text that replaces the table's grpc-message, "" = none */
+    char detail[ETCD_DETAIL_BYTES];  /* text that replaces the table's grpc-message, "" = none */
     struct etcd_lease_queue *leases; /* ids as the application wrote them, oldest first; owned */
-    int64_t lease_asked;
-    bool lease_random; /* LeaseGrant with id 0: may be tried again */
+    int64_t lease_asked;             /* LeaseTimeToLive: the id as the application wrote it */
+    bool lease_random;               /* LeaseGrant with id 0: may be tried again */
+    uint8_t lease_tries;
+    struct buf lease_grant; /* that request's message, for the next try */
+    bool has_fragments;     /* Watch: a fragment was seen */
+    uint8_t health;         /* the last status answered, 0 = none */
 };
 
 /* Only for routes whose policy is REWRITE, FORWARD or LOCAL. Allocates nothing. */
@@ -86,13 +98,18 @@ enum err etcd_call_feed_app(struct etcd_call *c, struct span in) ATTR_MUST_USE;
 enum err etcd_call_end_app(struct etcd_call *c) ATTR_MUST_USE;
 
 /* Bytes of upstream's DATA frames. They are rewritten in place before being copied to to_app: in
- * must be writable memory. Errors: ERR_UPSTREAM_PROTOCOL, ERR_NOMEM. */
+ * must be writable memory. Errors: ERR_UPSTREAM_PROTOCOL, ERR_NOMEM, ERR_REQUEST_TOO_LARGE (over
+ * LIMIT_GRPC_RESPONSE_BYTES). */
 enum err etcd_call_feed_up(struct etcd_call *c, struct span in) ATTR_MUST_USE;
 /* Upstream's stream ended. ERR_UPSTREAM_PROTOCOL in the middle of a message. */
 enum err etcd_call_end_up(struct etcd_call *c) ATTR_MUST_USE;
 /* True: upstream's grpc-status says that a random lease id was taken; to_up holds a new request and
  * the call is to be sent upstream once more, as if nothing had been answered. */
 bool etcd_call_retry(struct etcd_call *c, int grpc_status);
+
+/* grpc.health Watch, after the answer: appends a message if the status has changed since. For io to
+ * call when ns->upstream_usable changes. */
+enum err etcd_call_push_health(struct etcd_call *c) ATTR_MUST_USE;
 
 /* What to write into grpc-message for e, before percent-encoding. Borrows c. */
 const char *etcd_call_message(const struct etcd_call *c, enum err e);

@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 
-/* A frame's memory is taken as its bytes arrive, at most this many times ahead of them: an announced
- * length costs nothing until it is sent. */
+/* A frame's memory is taken as its bytes arrive, at most this many times ahead of them: an
+ * announced length costs nothing until it is sent. */
 enum { GROW_AHEAD = 4, GROW_FIRST_BYTES = 16 * 1024 };
 
 static uint32_t head_length(const uint8_t *head)

@@ -10,9 +10,11 @@
 
 #include "base/buf.h"
 
-enum { GRPC_HEAD_BYTES = 5,
-       /* grpc_reader_give() moves memory from this size up; below, a copy is cheaper. */
-       GRPC_MOVE_BYTES = 16 * 1024 };
+enum {
+    GRPC_HEAD_BYTES = 5,
+    /* grpc_reader_give() moves memory from this size up; below, a copy is cheaper. */
+    GRPC_MOVE_BYTES = 16 * 1024
+};
 
 struct grpc_reader {
     struct buf partial;  /* head and body of a frame that has not arrived whole */
@@ -32,7 +34,8 @@ bool grpc_reader_next(struct grpc_reader *r, struct span *in, struct span *ret_m
 /* Append the frame of the message that the last grpc_reader_next() gave, perhaps shortened: same
  * start, not longer. A large one is moved, not copied, when out is empty: held once. The message is
  * gone afterwards. */
-enum err grpc_reader_give(struct grpc_reader *r, struct span message, struct buf *out) ATTR_MUST_USE;
+enum err grpc_reader_give(struct grpc_reader *r, struct span message,
+                          struct buf *out) ATTR_MUST_USE;
 /* True between messages: a stream may end here. */
 bool grpc_reader_is_clean(const struct grpc_reader *r);
 void grpc_reader_deinit(struct grpc_reader *r);

@@ -127,14 +127,19 @@ static enum err leave(struct splice *s)
     return mend_length(s, f->body_at, f->length_n);
 }
 
+/* Everything before the field goes to the output, the field does not. */
+static enum err leave_out(struct splice *s, const struct pb_item *it)
+{
+    enum err e = flush(s, it->start);
+    s->copied = s->p;
+    return e;
+}
+
 /* Leave out the nearest droppable element around a foreign value. */
 static enum err drop(struct splice *s, const struct pb_field *field, const struct pb_item *it)
 {
-    if (field->droppable) {
-        enum err e = flush(s, it->start);
-        s->copied = s->p;
-        return e;
-    }
+    if (field->droppable)
+        return leave_out(s, it);
     while (s->depth > 1) {
         const struct pb_frame *f = &s->stack[--s->depth];
         if (f->droppable) {
@@ -200,11 +205,13 @@ static enum err step(struct splice *s)
     struct pb_item it;
     if (!pb_item_next(&s->p, f->end, &it))
         return ERR_PB_MALFORMED;
-    if (it.number >= f->m->n_fields)
-        return ERR_OK;
-    const struct pb_field *field = &f->m->fields[it.number];
+    static const struct pb_field not_listed = {.action = PB_COPY};
+    const struct pb_field *field = it.number < f->m->n_fields ? &f->m->fields[it.number]
+                                                              : &not_listed;
     switch (field->action) {
     case PB_COPY:
+        return f->m->closed ? leave_out(s, &it) : ERR_OK;
+    case PB_KEEP:
         return ERR_OK;
     case PB_MESSAGE:
         return enter(s, field, &it);

@@ -60,6 +60,7 @@ typedef enum err (*pb_end_fn)(void *ctx, struct pb_frame *f, struct pb_frame *up
 
 enum pb_action {
     PB_COPY,    /* not listed */
+    PB_KEEP,    /* listed, copied: for messages that are closed */
     PB_MESSAGE, /* walk into sub */
     PB_MAP,     /* bytes, append only */
     PB_STRIP,   /* bytes */
@@ -85,6 +86,7 @@ struct pb_message {
     uint32_t n_fields;
     pb_begin_fn begin; /* or NULL */
     pb_end_fn end;     /* or NULL */
+    bool closed;       /* what is not listed is left out: a oneof whose next member may hold keys */
 };
 
 /* Appends the rewritten message. On an error out is as it was. in must not lie in out. */

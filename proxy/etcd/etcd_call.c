@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_call - cut frames, map or strip the message in each, frame it again.
+ *
+ * Replies are stripped in place but where they may grow: the id that the application wrote can be
+ * longer than the one in the store.
+ */
+#include "etcd/etcd_call.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "etcd/etcd_pass.h"
+#include "limits.h"
+#include "wire/pb_wire.h"
+
+/* grpc-status FailedPrecondition, and how often a random lease id is drawn again. */
+enum { GRPC_FAILED_PRECONDITION = 9, LEASE_TRIES = 8 };
+
+void etcd_call_init(struct etcd_call *c, struct etcd_ns *ns, const struct etcd_route *route)
+{
+    CHECK(route->policy == ETCD_REWRITE || route->policy == ETCD_FORWARD ||
+          route->policy == ETCD_LOCAL);
+    *c = (struct etcd_call){.route = route, .ns = ns};
+    c->from_app.max_bytes = LIMIT_GRPC_REQUEST_BYTES;
+    c->from_up.max_bytes = LIMIT_GRPC_RESPONSE_BYTES;
+}
+
+void etcd_call_deinit(struct etcd_call *c)
+{
+    grpc_reader_deinit(&c->from_app);
+    grpc_reader_deinit(&c->from_up);
+    buf_deinit(&c->to_up);
+    buf_deinit(&c->to_app);
+    buf_deinit(&c->lease_grant);
+    etcd_lease_queue_free(&c->leases);
+}
+
+/* ResponseHeader: cluster_id 1, member_id 2, revision 3, raft_term 4. The ids never change, so the
+ * first one is enough for answers made here. */
+enum err etcd_note_header(void *ctx, struct pb_frame *f, struct span value)
+{
+    const struct etcd_pass *pass = ctx;
+    (void)f;
+    return pass->call->ns->cluster_id != 0 ? ERR_OK : etcd_ns_note_header(pass->call->ns, value);
+}
+
+enum err etcd_ns_note_header(struct etcd_ns *ns, struct span header)
+{
+    const uint8_t *p = header.p, *end = header.p + header.n;
+    struct pb_item it;
+    while (p != end) {
+        if (!pb_item_next(&p, end, &it))
+            return ERR_PB_MALFORMED;
+        if (it.wire != PB_WIRE_VARINT)
+            continue;
+        switch (it.number) {
+        case 1:
+            ns->cluster_id = it.varint;
+            break;
+        case 2:
+            ns->member_id = it.varint;
+            break;
+        case 3:
+            ns->revision = (int64_t)it.varint;
+            break;
+        case 4:
+            ns->raft_term = it.varint;
+            break;
+        default:
+            break;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Append message as one frame, rewritten if m is not NULL. On an error out is as it was. */
+static enum err frame_spliced(const struct pb_message *m, struct etcd_pass *pass,
+                              struct span message, struct buf *out)
+{
+    uint8_t head[GRPC_HEAD_BYTES] = {0};
+    size_t at = buf_len(out);
+    enum err e = buf_append(out, span_of(head, sizeof head));
+    if (e == ERR_OK)
+        e = m == NULL ? buf_append(out, message) : pb_splice(m, pass, message, out);
+    if (e == ERR_OK)
+        e = etcd_pass_verdict(pass);
+    if (e == ERR_OK)
+        grpc_frame_head(out->data + out->head + at,
+                        (uint32_t)(buf_len(out) - at - GRPC_HEAD_BYTES));
+    else
+        buf_truncate(out, at);
+    return e;
+}
+
+static enum err lease_request(struct etcd_call *c, const struct etcd_pass *pass,
+                              struct span message)
+{
+    switch (c->route->kind) {
+    case ETCD_KIND_LEASE_GRANT:
+        c->lease_random = pass->lease_asked == 0;
+        return c->lease_random ? buf_append(&c->lease_grant, message) : ERR_OK;
+    case ETCD_KIND_LEASE_KEEP_ALIVE:
+        return etcd_lease_queue_push(&c->leases, pass->lease_asked);
+    case ETCD_KIND_LEASE_TIME_TO_LIVE:
+        c->lease_asked = pass->lease_asked;
+        return ERR_OK;
+    default:
+        return ERR_OK;
+    }
+}
+
+static enum err request(struct etcd_call *c, struct span message)
+{
+    if (c->requests != 0 && !c->route->client_streams)
+        return ERR_GRPC_REQUEST;
+    c->requests++;
+    if (c->route->policy == ETCD_LOCAL)
+        return etcd_local_request(c, message);
+    struct etcd_pass pass = {.call = c};
+    size_t before = buf_len(&c->to_up);
+    enum err e = frame_spliced(c->route->request, &pass, message, &c->to_up);
+    if (e == ERR_OK)
+        e = lease_request(c, &pass, message);
+    if (e != ERR_OK)
+        buf_truncate(&c->to_up, before);
+    return e;
+}
+
+static void explain_too_large(struct etcd_call *c, const struct grpc_reader *r)
+{
+    /* grpc-go's text, which is what etcd's clients know. */
+    snprintf(c->detail, sizeof c->detail, "grpc: received message larger than max (%u vs. %u)",
+             (unsigned)r->over_bytes, (unsigned)r->max_bytes);
+}
+
+enum err etcd_call_feed_app(struct etcd_call *c, struct span in)
+{
+    struct span message;
+    enum err e;
+    CHECK(c->ns->has_tag || !c->route->needs_tag);
+    while (grpc_reader_next(&c->from_app, &in, &message, &e)) {
+        e = request(c, message);
+        if (e != ERR_OK)
+            return e;
+    }
+    if (e == ERR_REQUEST_TOO_LARGE)
+        explain_too_large(c, &c->from_app);
+    return e;
+}
+
+enum err etcd_call_end_app(struct etcd_call *c)
+{
+    c->app_ended = true;
+    if (!grpc_reader_is_clean(&c->from_app))
+        return ERR_GRPC_FRAME;
+    if (c->requests == 0 && !c->route->client_streams)
+        return ERR_GRPC_REQUEST;
+    return c->route->policy == ETCD_LOCAL ? etcd_local_answer(c) : ERR_OK;
+}
+
+/* message lies in memory that we may write: io's read buffer or the reader's own. */
+static uint8_t *writable(struct span message)
+{
+    return (uint8_t *)(uintptr_t)message.p;
+}
+
+static bool may_grow(const struct etcd_call *c)
+{
+    return c->route->kind == ETCD_KIND_LEASE_KEEP_ALIVE ||
+           c->route->kind == ETCD_KIND_LEASE_TIME_TO_LIVE;
+}
+
+static enum err echoing_reply(struct etcd_call *c, struct span message)
+{
+    struct etcd_pass pass = {.call = c, .lease_asked = c->lease_asked};
+    if (c->route->kind == ETCD_KIND_LEASE_KEEP_ALIVE &&
+        !etcd_lease_queue_pop(c->leases, &pass.lease_asked))
+        return ERR_UPSTREAM_PROTOCOL;
+    return frame_spliced(c->route->response, &pass, message, &c->to_app);
+}
+
+static enum err reply(struct etcd_call *c, struct span message)
+{
+    struct etcd_pass pass = {.call = c};
+    if (c->route->response == NULL)
+        return grpc_reader_give(&c->from_up, message, &c->to_app);
+    if (may_grow(c))
+        return echoing_reply(c, message);
+    enum err e = pb_splice_in_place(c->route->response, &pass, writable(message), message.n,
+                                    &message.n);
+    if (e != ERR_OK)
+        return e;
+    /* Nothing left but a foreign remainder: not sent (design.md 4.6). */
+    if (pass.events != 0 && pass.events_kept == 0 && !pass.must_send && !c->has_fragments)
+        return ERR_OK;
+    return grpc_reader_give(&c->from_up, message, &c->to_app);
+}
+
+enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
+{
+    struct span message;
+    enum err e;
+    while (grpc_reader_next(&c->from_up, &in, &message, &e)) {
+        e = reply(c, message);
+        if (e != ERR_OK)
+            break;
+    }
+    if (e == ERR_REQUEST_TOO_LARGE)
+        explain_too_large(c, &c->from_up);
+    return e == ERR_OK || e == ERR_NOMEM || e == ERR_REQUEST_TOO_LARGE ? e : ERR_UPSTREAM_PROTOCOL;
+}
+
+enum err etcd_call_end_up(struct etcd_call *c)
+{
+    return grpc_reader_is_clean(&c->from_up) ? ERR_OK : ERR_UPSTREAM_PROTOCOL;
+}
+
+bool etcd_call_retry(struct etcd_call *c, int grpc_status)
+{
+    if (grpc_status != GRPC_FAILED_PRECONDITION || !c->lease_random ||
+        c->lease_tries == LEASE_TRIES)
+        return false;
+    c->lease_tries++;
+    struct etcd_pass pass = {.call = c};
+    buf_consume(&c->to_up, buf_len(&c->to_up));
+    /* Out of memory: the application gets the answer that is there. */
+    return frame_spliced(c->route->request, &pass, buf_span(&c->lease_grant), &c->to_up) == ERR_OK;
+}
+
+const char *etcd_call_message(const struct etcd_call *c, enum err e)
+{
+    return c->detail[0] != '\0' ? c->detail : err_info(e)->grpc_message;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_kv - Range, Put, DeleteRange and KeyValue: which fields are keys and leases.
+ *
+ * Field numbers: etcd rpc.proto, kv.proto (reference: docs of etcd 3.4 .. 3.7).
+ */
+#include "etcd/etcd_pass.h"
+#include "wire/pb_wire.h"
+
+void etcd_pass_fault(struct etcd_pass *pass, enum err e)
+{
+    if (pass->pending == ERR_OK)
+        pass->pending = e;
+}
+
+enum err etcd_map_key(void *ctx, struct pb_frame *f, struct span value, struct buf *out)
+{
+    const struct etcd_pass *pass = ctx;
+    f->note[NOTE_HAS_KEY] = value.n != 0;
+    return key_map_key(&pass->call->ns->keys, value, out);
+}
+
+enum err etcd_map_range_end(void *ctx, struct pb_frame *f, struct span value, struct buf *out)
+{
+    const struct etcd_pass *pass = ctx;
+    (void)f;
+    return key_map_end(&pass->call->ns->keys, value, out);
+}
+
+enum err etcd_need_key(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
+{
+    (void)up;
+    (void)out;
+    if (f->note[NOTE_HAS_KEY] == 0)
+        etcd_pass_fault(ctx, ERR_KEY_EMPTY);
+    return ERR_OK;
+}
+
+enum err etcd_strip_key(void *ctx, struct pb_frame *f, struct span value, struct span *ret_rest)
+{
+    const struct etcd_pass *pass = ctx;
+    (void)f;
+    if (key_map_strip(&pass->call->ns->keys, value, ret_rest))
+        return ERR_OK;
+    count(pass->call->ns->counters, COUNTER_FOREIGN_KEY, 1);
+    return ERR_FOREIGN;
+}
+
+enum err etcd_use_lease(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    struct etcd_pass *pass = ctx;
+    struct etcd_ns *ns = pass->call->ns;
+    bool foreign;
+    (void)f;
+    pass->lease_asked = (int64_t)v;
+    *ret_v = (uint64_t)lease_tag_use(ns->tag, (int64_t)v, &foreign);
+    if (foreign)
+        count(ns->counters, COUNTER_FOREIGN_LEASE, 1);
+    return ERR_OK;
+}
+
+enum err etcd_strip_lease(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    const struct etcd_pass *pass = ctx;
+    struct etcd_ns *ns = pass->call->ns;
+    int64_t id;
+    (void)f;
+    if (!lease_tag_strip(ns->tag, (int64_t)v, &id)) {
+        count(ns->counters, COUNTER_FOREIGN_LEASE, 1);
+        return ERR_FOREIGN;
+    }
+    *ret_v = (uint64_t)id;
+    return ERR_OK;
+}
+
+static enum err note_revision(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    struct etcd_pass *pass = ctx;
+    (void)f;
+    if (v != 0)
+        pass->reads_at_revision = true;
+    *ret_v = v;
+    return ERR_OK;
+}
+
+static enum err begin_read(void *ctx, struct pb_frame *f, struct pb_frame *up)
+{
+    (void)ctx;
+    (void)f;
+    etcd_op_is_set(up);
+    return ERR_OK;
+}
+
+static enum err begin_write(void *ctx, struct pb_frame *f, struct pb_frame *up)
+{
+    struct etcd_pass *pass = ctx;
+    (void)f;
+    pass->writes = true;
+    etcd_op_is_set(up);
+    return ERR_OK;
+}
+
+static const struct pb_field range_request_fields[] = {
+    [1] = {.action = PB_MAP, .map = etcd_map_key},
+    [2] = {.action = PB_MAP, .map = etcd_map_range_end},
+    [4] = {.action = PB_NUMBER, .number = note_revision},
+};
+const struct pb_message etcd_range_request = {range_request_fields, ARRAY_LEN(range_request_fields),
+                                              begin_read, etcd_need_key, false};
+
+static const struct pb_field put_request_fields[] = {
+    [1] = {.action = PB_MAP, .map = etcd_map_key},
+    [3] = {.action = PB_NUMBER, .number = etcd_use_lease},
+};
+const struct pb_message etcd_put_request = {put_request_fields, ARRAY_LEN(put_request_fields),
+                                            begin_write, etcd_need_key, false};
+
+static const struct pb_field delete_range_request_fields[] = {
+    [1] = {.action = PB_MAP, .map = etcd_map_key},
+    [2] = {.action = PB_MAP, .map = etcd_map_range_end},
+};
+const struct pb_message etcd_delete_range_request = {delete_range_request_fields,
+                                                     ARRAY_LEN(delete_range_request_fields),
+                                                     begin_write, etcd_need_key, false};
+
+/* A foreign lease on an own key is not shown; the key is (design.md 4.4: foreign = missing). */
+static const struct pb_field key_value_fields[] = {
+    [1] = {.action = PB_STRIP, .strip = etcd_strip_key},
+    [6] = {.action = PB_NUMBER, .droppable = true, .number = etcd_strip_lease},
+};
+const struct pb_message etcd_key_value = {key_value_fields, ARRAY_LEN(key_value_fields), NULL, NULL,
+                                          false};
+
+static const struct pb_field range_response_fields[] = {
+    [1] = ETCD_HEADER_FIELD,
+    [2] = {.action = PB_MESSAGE, .droppable = true, .sub = &etcd_key_value},
+};
+const struct pb_message etcd_range_response = {range_response_fields,
+                                               ARRAY_LEN(range_response_fields), NULL, NULL, false};
+
+static const struct pb_field put_response_fields[] = {
+    [1] = ETCD_HEADER_FIELD,
+    [2] = {.action = PB_MESSAGE, .droppable = true, .sub = &etcd_key_value},
+};
+const struct pb_message etcd_put_response = {put_response_fields, ARRAY_LEN(put_response_fields),
+                                             NULL, NULL, false};
+
+static const struct pb_field delete_range_response_fields[] = {
+    [1] = ETCD_HEADER_FIELD,
+    [3] = {.action = PB_MESSAGE, .droppable = true, .sub = &etcd_key_value},
+};
+const struct pb_message etcd_delete_range_response = {
+    delete_range_response_fields, ARRAY_LEN(delete_range_response_fields), NULL, NULL, false};
+
+/* AlarmRequest.action: only GET, which is 0, is forwarded (design.md 4.3). */
+static enum err only_get(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    (void)ctx;
+    (void)f;
+    *ret_v = v;
+    return v == 0 ? ERR_OK : ERR_DENIED;
+}
+
+static const struct pb_field alarm_request_fields[] = {
+    [1] = {.action = PB_NUMBER, .number = only_get},
+};
+const struct pb_message etcd_alarm_request = {alarm_request_fields, ARRAY_LEN(alarm_request_fields),
+                                              NULL, NULL, false};

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_pass - private to etcd/: one message on its way through, and the descriptors of all
+ * messages.
+ *
+ * The hooks in etcd_kv.c, etcd_txn.c, etcd_watch.c and etcd_lease.c get the pass as their context.
+ */
+#ifndef ETCD_ETCD_PASS_H
+#define ETCD_ETCD_PASS_H
+
+#include "etcd/etcd_call.h"
+#include "wire/pb_splice.h"
+
+enum etcd_kind {
+    ETCD_KIND_PLAIN,
+    ETCD_KIND_WATCH,
+    ETCD_KIND_LEASE_GRANT,
+    ETCD_KIND_LEASE_KEEP_ALIVE,
+    ETCD_KIND_LEASE_TIME_TO_LIVE,
+    ETCD_KIND_MEMBER_LIST,
+    ETCD_KIND_AUTHENTICATE,
+    ETCD_KIND_AUTH_STATUS,
+    ETCD_KIND_HEALTH_CHECK,
+    ETCD_KIND_HEALTH_WATCH,
+};
+
+struct etcd_pass {
+    struct etcd_call *call;
+    /* A request's faults that etcd reports only after it has read and counted all of it. */
+    enum err pending;
+    unsigned txn_levels; /* TxnRequests open at this point */
+    unsigned txn_ops;    /* the longest path's operations, once the outermost Txn has ended */
+    bool writes;
+    bool reads_at_revision;
+    /* LeaseGrant, LeaseKeepAlive, LeaseTimeToLive */
+    int64_t
+        lease_asked; /* request: the last ID, as the application wrote it; reply: what it sees */
+    /* WatchResponse */
+    unsigned events, events_kept;
+    bool must_send; /* says something besides its events */
+};
+
+/* What is wrong with a request that parsed, in the order of etcd's own checks (v3rpc/key.go). */
+enum err etcd_pass_verdict(const struct etcd_pass *pass) ATTR_MUST_USE;
+
+/* Hooks used by several messages. */
+enum err etcd_map_key(void *ctx, struct pb_frame *f, struct span value, struct buf *out);
+enum err etcd_map_range_end(void *ctx, struct pb_frame *f, struct span value, struct buf *out);
+enum err etcd_strip_key(void *ctx, struct pb_frame *f, struct span value, struct span *ret_rest);
+enum err etcd_use_lease(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v);
+enum err etcd_strip_lease(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v);
+enum err etcd_note_header(void *ctx, struct pb_frame *f, struct span value);
+/* pb_frame.note[] of messages with a key: whether its last occurrence was not empty. */
+enum { NOTE_HAS_KEY };
+/* pb_frame.note[] of RequestOp: it holds an operation. up is NULL outside a Txn. */
+enum { NOTE_OP_IS_SET = 1 };
+static inline void etcd_op_is_set(struct pb_frame *up)
+{
+    if (up != NULL)
+        up->note[NOTE_OP_IS_SET] = 1;
+}
+/* pb_end_fn of such messages: a missing key becomes pass->pending. */
+enum err etcd_need_key(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out);
+/* Remember the first fault. */
+void etcd_pass_fault(struct etcd_pass *pass, enum err e);
+
+/* Field 1 of every reply. */
+#define ETCD_HEADER_FIELD                                                                          \
+    {                                                                                              \
+        .action = PB_PEEK, .peek = etcd_note_header                                                \
+    }
+
+extern const struct pb_message etcd_range_request, etcd_range_response;
+extern const struct pb_message etcd_put_request, etcd_put_response;
+extern const struct pb_message etcd_delete_range_request, etcd_delete_range_response;
+extern const struct pb_message etcd_key_value;
+extern const struct pb_message etcd_txn_request, etcd_txn_response;
+extern const struct pb_message etcd_watch_request, etcd_watch_response;
+extern const struct pb_message etcd_lease_grant_request, etcd_lease_grant_response;
+extern const struct pb_message etcd_lease_revoke_request;
+extern const struct pb_message etcd_lease_keep_alive_request, etcd_lease_keep_alive_response;
+extern const struct pb_message etcd_lease_time_to_live_request, etcd_lease_time_to_live_response;
+extern const struct pb_message etcd_lease_leases_response;
+extern const struct pb_message etcd_alarm_request;
+
+/* Ids asked for on one LeaseKeepAlive stream, oldest first. */
+enum err etcd_lease_queue_push(struct etcd_lease_queue **q, int64_t id) ATTR_MUST_USE;
+bool etcd_lease_queue_pop(struct etcd_lease_queue *q, int64_t *ret_id) ATTR_MUST_USE;
+void etcd_lease_queue_free(struct etcd_lease_queue **q);
+
+/* LOCAL routes (etcd_local.c): look at the request message; append the answer's frame. */
+enum err etcd_local_request(struct etcd_call *c, struct span message) ATTR_MUST_USE;
+enum err etcd_local_answer(struct etcd_call *c) ATTR_MUST_USE;
+
+#endif

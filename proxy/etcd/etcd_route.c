@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_route - every method of etcd 3.4 to 3.7 and what happens to it (design.md 4.3).
+ *
+ * In the order of route_cmp(), by length and then by bytes, which makes a lookup six comparisons of
+ * lengths; a test checks the order. A row that names no lane takes the unary one.
+ */
+#include "etcd/etcd_pass.h"
+
+/* One row a method. clang-format would break them. */
+/* clang-format off */
+#define PATH(text)  .path = {(const uint8_t *)("" text), sizeof(text) - 1}
+#define DENY(text)  {PATH(text), .policy = ETCD_DENY}
+#define LATER(text) {PATH(text), .policy = ETCD_LATER}
+
+static const struct etcd_route routes[] = {
+    LATER("/v3lockpb.Lock/Lock"),
+    {PATH("/etcdserverpb.KV/Put"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_put_request, .response = &etcd_put_response},
+    {PATH("/etcdserverpb.KV/Txn"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_txn_request, .response = &etcd_txn_response},
+    LATER("/v3lockpb.Lock/Unlock"),
+    {PATH("/etcdserverpb.KV/Range"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_range_request, .response = &etcd_range_response},
+    DENY("/etcdserverpb.KV/Compact"),
+    {PATH("/etcdserverpb.Watch/Watch"), .policy = ETCD_REWRITE, .lane = ETCD_LANE_STREAM,
+     .client_streams = true, .server_streams = true, .needs_tag = true,
+     .request = &etcd_watch_request, .response = &etcd_watch_response, .kind = ETCD_KIND_WATCH},
+    DENY("/etcdserverpb.Auth/RoleAdd"),
+    DENY("/etcdserverpb.Auth/RoleGet"),
+    DENY("/etcdserverpb.Auth/UserAdd"),
+    DENY("/etcdserverpb.Auth/UserGet"),
+    DENY("/etcdserverpb.Auth/RoleList"),
+    DENY("/etcdserverpb.Auth/UserList"),
+    {PATH("/etcdserverpb.KV/DeleteRange"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_delete_range_request, .response = &etcd_delete_range_response},
+    LATER("/etcdserverpb.KV/RangeStream"),
+    {PATH("/grpc.health.v1.Health/Check"), .policy = ETCD_LOCAL, .kind = ETCD_KIND_HEALTH_CHECK},
+    {PATH("/grpc.health.v1.Health/Watch"), .policy = ETCD_LOCAL, .server_streams = true,
+     .stays_open = true, .kind = ETCD_KIND_HEALTH_WATCH},
+    DENY("/etcdserverpb.Auth/AuthEnable"),
+    {PATH("/etcdserverpb.Auth/AuthStatus"), .policy = ETCD_LOCAL, .needs_tag = true,
+     .kind = ETCD_KIND_AUTH_STATUS},
+    DENY("/etcdserverpb.Auth/RoleDelete"),
+    DENY("/etcdserverpb.Auth/UserDelete"),
+    LATER("/v3electionpb.Election/Leader"),
+    LATER("/v3electionpb.Election/Resign"),
+    DENY("/etcdserverpb.Auth/AuthDisable"),
+    {PATH("/etcdserverpb.Lease/LeaseGrant"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_lease_grant_request, .response = &etcd_lease_grant_response,
+     .kind = ETCD_KIND_LEASE_GRANT},
+    DENY("/etcdserverpb.Maintenance/Hash"),
+    LATER("/v3electionpb.Election/Observe"),
+    {PATH("/etcdserverpb.Auth/Authenticate"), .policy = ETCD_LOCAL, .kind = ETCD_KIND_AUTHENTICATE},
+    DENY("/etcdserverpb.Cluster/MemberAdd"),
+    {PATH("/etcdserverpb.Lease/LeaseLeases"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = NULL, .response = &etcd_lease_leases_response},
+    {PATH("/etcdserverpb.Lease/LeaseRevoke"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_lease_revoke_request, .response = NULL},
+    {PATH("/etcdserverpb.Maintenance/Alarm"), .policy = ETCD_FORWARD,
+     .request = &etcd_alarm_request},
+    LATER("/v3electionpb.Election/Campaign"),
+    LATER("/v3electionpb.Election/Proclaim"),
+    DENY("/etcdserverpb.Auth/UserGrantRole"),
+    {PATH("/etcdserverpb.Cluster/MemberList"), .policy = ETCD_LOCAL, .needs_tag = true,
+     .kind = ETCD_KIND_MEMBER_LIST},
+    DENY("/etcdserverpb.Maintenance/HashKV"),
+    {PATH("/etcdserverpb.Maintenance/Status"), .policy = ETCD_FORWARD},
+    DENY("/etcdserverpb.Auth/UserRevokeRole"),
+    DENY("/etcdserverpb.Cluster/MemberRemove"),
+    DENY("/etcdserverpb.Cluster/MemberUpdate"),
+    {PATH("/etcdserverpb.Lease/LeaseKeepAlive"), .policy = ETCD_REWRITE, .lane = ETCD_LANE_STREAM,
+     .client_streams = true, .server_streams = true, .needs_tag = true,
+     .request = &etcd_lease_keep_alive_request, .response = &etcd_lease_keep_alive_response,
+     .kind = ETCD_KIND_LEASE_KEEP_ALIVE},
+    DENY("/etcdserverpb.Maintenance/Snapshot"),
+    DENY("/etcdserverpb.Cluster/MemberPromote"),
+    {PATH("/etcdserverpb.Lease/LeaseTimeToLive"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_lease_time_to_live_request, .response = &etcd_lease_time_to_live_response,
+     .kind = ETCD_KIND_LEASE_TIME_TO_LIVE},
+    DENY("/etcdserverpb.Maintenance/Downgrade"),
+    DENY("/etcdserverpb.Maintenance/Defragment"),
+    DENY("/etcdserverpb.Maintenance/MoveLeader"),
+    DENY("/etcdserverpb.Auth/UserChangePassword"),
+    DENY("/etcdserverpb.Auth/RoleGrantPermission"),
+    DENY("/etcdserverpb.Auth/RoleRevokePermission"),
+};
+/* clang-format on */
+
+static int route_cmp(struct span a, struct span b)
+{
+    if (a.n != b.n)
+        return a.n < b.n ? -1 : 1;
+    return memcmp(a.p, b.p, a.n);
+}
+
+const struct etcd_route *etcd_route_find(struct span path)
+{
+    size_t low = 0, high = ARRAY_LEN(routes);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int r = path.n == 0 ? -1 : route_cmp(path, routes[middle].path);
+        if (r == 0)
+            return &routes[middle];
+        if (r < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+const struct etcd_route *etcd_route_table(size_t *ret_n)
+{
+    *ret_n = ARRAY_LEN(routes);
+    return routes;
+}
+
+enum err etcd_route_refusal(const struct etcd_route *route, const char **ret_message)
+{
+    if (route == NULL) {
+        *ret_message = "bulkhead: unknown method";
+        return ERR_UNIMPLEMENTED;
+    }
+    switch (route->policy) {
+    case ETCD_LATER:
+        *ret_message = "bulkhead: this version does not serve RangeStream, Lock or Election";
+        return ERR_UNIMPLEMENTED;
+    case ETCD_DENY:
+        *ret_message = err_info(ERR_DENIED)->grpc_message;
+        return ERR_DENIED;
+    case ETCD_REWRITE:
+    case ETCD_FORWARD:
+    case ETCD_LOCAL:
+        break;
+    }
+    *ret_message = "";
+    return ERR_OK;
+}
