@@ -7,7 +7,7 @@ pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
 
 function(bulkhead_layer name dir)
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c)
-  list(FILTER sources EXCLUDE REGEX "proxy/(main)\\.c$")
+  list(FILTER sources EXCLUDE REGEX "proxy/(main|config[a-z_]*)\\.c$")
   if(NOT sources)
     set(sources ${CMAKE_SOURCE_DIR}/cmake/empty.c)
   endif()
@@ -23,8 +23,14 @@ bulkhead_layer(etcd proxy/etcd policy wire)
 bulkhead_layer(nats_core proxy/nats policy wire)
 bulkhead_layer(io proxy/io etcd nats_core PkgConfig::UV PkgConfig::NGHTTP2 PkgConfig::CJSON)
 
+# The configuration belongs to the program but is pure: a library of its own, so that its tests and
+# its fuzz target link no io.
+file(GLOB config_sources CONFIGURE_DEPENDS proxy/config*.c)
+add_library(config STATIC ${config_sources})
+target_link_libraries(config PUBLIC policy PkgConfig::CJSON)
+
 if(EXISTS ${CMAKE_SOURCE_DIR}/proxy/main.c)
-  bulkhead_layer(program proxy io)
+  bulkhead_layer(program proxy io config)
   add_executable(bulkhead proxy/main.c)
   target_link_libraries(bulkhead PRIVATE program)
   install(TARGETS bulkhead RUNTIME DESTINATION bin)

@@ -2,10 +2,12 @@
 /*
  * config - flags > BULKHEAD_* environment > JSON file > defaults (design.md 8.1), one schema.
  *
- * Pure but for reading the file: arguments and environment come in as values. Every option has one
- * row in config.def: flag, variable, JSON key, default, parser, help text, is it a secret; help,
- * `check`'s listing and the man page are made of the same rows. Unknown names are errors that say
- * the nearest known one.
+ * Pure: arguments, environment and the way to read a file come in as values. Every option has one
+ * row in config.def; help, `check`'s listing and the documents are made of the same rows. Unknown
+ * names are errors that say the nearest known one.
+ *
+ * An environment variable that is set to nothing counts as not set. A list from a stronger source
+ * replaces a weaker one's, it does not add to it.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -16,8 +18,9 @@
 #include "policy/ns_path.h"
 #include "policy/subject_map.h"
 
-enum { CONFIG_ADDRS_MAX = 16 };
+enum { CONFIG_ADDRS_MAX = 16, CONFIG_ERROR_BYTES = 1024 };
 
+enum config_command { COMMAND_SERVE = 1, COMMAND_RUN = 2, COMMAND_CHECK = 4, COMMAND_HEALTH = 8 };
 enum config_view { VIEW_OWN, VIEW_SUBTREE };
 enum config_profile { PROFILE_STRICT, PROFILE_TRUSTED };
 /* Where a value came from, weakest first. */
@@ -28,32 +31,52 @@ struct config_addrs {
     struct addr a[CONFIG_ADDRS_MAX];
 };
 
+/* About 70 KiB: keep it static. */
 struct config {
     struct ns_path ns;
     enum config_view view;
     enum config_profile profile;
-    char key_root[65];      /* R, design.md 4.1; default "bh/" */
-    char subject_root[33];  /* B, design.md 5.1; default "bh" */
+    char key_root[65];                              /* R, design.md 4.1; default "bh/" */
+    char subject_root[33];                          /* B, design.md 5.1; default "bh" */
     struct config_addrs etcd_upstream, etcd_listen; /* a plane without an upstream is off */
     struct config_addrs nats_upstream, nats_listen;
-    struct config_addrs health_listen; /* at most one; default none */
-    char nats_user[256], nats_password[256], nats_token[256]; /* secrets; from environment or file */
-    struct span requests[SUBJECT_PATTERNS_MAX]; /* view.requests; borrow from text */
+    struct config_addrs health_listen;                        /* at most one; default none */
+    char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
+    struct span requests[SUBJECT_PATTERNS_MAX];               /* view.requests; borrow from text */
     unsigned request_patterns;
     unsigned max_connections;
+    unsigned drain_ms;
     enum log_level log_level;
     enum log_format log_format;
-    int ready_fd; /* -1 = none */
-    bool help, version;
-    char **command; /* `run`: borrows argv from after "--"; NULL otherwise */
-    struct buf text; /* owns strings that spans above point to */
-    struct buf error; /* after ERR_CONFIG: what, where, how to mend it; for people */
-    struct buf effective; /* `check`: one line a value: name = value (source), secrets masked */
+    int ready_fd;            /* -1 = none */
+    bool keep_dyn_namespace; /* `run` leaves DYN_NAMESPACE as it is (design.md 2.7) */
+    bool live;               /* `health` asks /livez */
+    bool help, version;      /* nothing else was loaded */
+    char **command;          /* `run`: borrows argv from after "--"; NULL otherwise */
+    struct buf text;         /* owns strings that spans above point to */
+    struct buf effective;    /* `check`: one line a value: name = value (source), secrets masked */
+    char error[CONFIG_ERROR_BYTES]; /* after ERR_CONFIG: what, where, how to mend it; for people */
 };
 
-/* argv after the subcommand. env: NULL-terminated NAME=VALUE, as environ. For any error:
- * ERR_CONFIG and c->error. */
-enum err config_load(struct config *c, int argc, char **argv, char **env) ATTR_MUST_USE;
+struct config_input {
+    enum config_command command;
+    int argc; /* argv after the subcommand; borrowed, c->command keeps borrowing it */
+    char **argv;
+    char **env; /* NULL-terminated NAME=VALUE, as environ */
+    /* Appends the file's bytes. ERR_CONFIG with *ret_why = why it cannot be read. */
+    enum err (*read_file)(const char *path, struct buf *out, const char **ret_why);
+};
+
+/* ERR_CONFIG with c->error, ERR_NOMEM. Call config_deinit in any case. */
+enum err config_load(struct config *c, const struct config_input *in) ATTR_MUST_USE;
 void config_deinit(struct config *c);
+
+/* What main passes as read_file: a regular file of at most LIMIT_CONFIG_BYTES. */
+enum err config_read_file(const char *path, struct buf *out, const char **ret_why) ATTR_MUST_USE;
+
+/* The options that the command takes, set for a terminal of 80 columns. */
+enum err config_help(enum config_command command, struct buf *out) ATTR_MUST_USE;
+/* "--health-listen"-like names for main's own errors: the nearest of n known names. */
+const char *config_nearest(struct span name, const char *const *known, size_t n);
 
 #endif

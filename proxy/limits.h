@@ -47,6 +47,13 @@ enum {
     /* HTTP/1.1 request head on the health listener and the client port. */
     LIMIT_HTTP1_HEAD_BYTES = 8 * 1024,
 
+    /* The configuration file; a full one is below 4 KiB. */
+    LIMIT_CONFIG_BYTES = 256 * 1024,
+    /* Connections on the health listener: probes and scrapers come one at a time. */
+    LIMIT_HEALTH_CONNECTIONS = 32,
+    /* A health connection that sends no request, or does not take its answer, is closed. */
+    LIMIT_HEALTH_IDLE_MS = 10000,
+
     /* How long SIGTERM lets calls finish. */
     LIMIT_DRAIN_MS = 5000,
     /* Dial: give up one attempt; wait between attempts, doubling. */

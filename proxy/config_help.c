@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_help - the options of a command, from the rows of config.def, for 80 columns. */
+#include <stdio.h>
+
+#include "config_option.h"
+
+enum { COLUMNS = 80, INDENT = 26 };
+
+/* text, broken at blanks, every line but the first indented. */
+static enum err put_wrapped(struct buf *out, const char *text)
+{
+    size_t column = INDENT;
+    enum err e = ERR_OK;
+    while (*text != '\0' && e == ERR_OK) {
+        size_t word = strcspn(text, " ");
+        if (column + word >= COLUMNS && column > INDENT) {
+            e = buf_printf(out, "\n%*s", INDENT, "");
+            column = INDENT;
+        }
+        if (e == ERR_OK)
+            e = buf_printf(out, "%.*s%s", (int)word, text, text[word] == ' ' ? " " : "");
+        column += word + 1;
+        text += word + (text[word] == ' ');
+    }
+    return e;
+}
+
+static enum err put_option(const struct option_row *row, bool is_flag, struct buf *out)
+{
+    char left[64], extra[256] = "", text[768];
+    snprintf(left, sizeof left, "  %s%s%s%s", is_flag ? "--" : "", row->name,
+             row->value == NULL ? "" : " ", row->value == NULL ? "" : row->value);
+    if (row->env != NULL)
+        snprintf(extra, sizeof extra, " [%s%s%s]", row->env,
+                 row->fallback == NULL ? "" : "; default ",
+                 row->fallback == NULL ? "" : row->fallback);
+    snprintf(text, sizeof text, "%s%s", row->help, extra);
+    bool fits = strlen(left) + 2 <= INDENT;
+    enum err e = buf_printf(out, "%-*s%s", INDENT, left, "");
+    if (e == ERR_OK && !fits)
+        e = buf_printf(out, "\n%*s", INDENT, "");
+    if (e == ERR_OK)
+        e = put_wrapped(out, text);
+    return e != ERR_OK ? e : buf_append_byte(out, '\n');
+}
+
+enum err config_help(enum config_command command, struct buf *out)
+{
+    enum err e = ERR_OK;
+    for (enum option o = 0; o < OPTION_COUNT && e == ERR_OK; o++)
+        if (option_table[o].commands & (unsigned)command)
+            e = put_option(&option_table[o], true, out);
+    if (e != ERR_OK || command == COMMAND_HEALTH)
+        return e;
+    e = buf_printf(out, "\nNot flags, but variables and keys of the file:\n");
+    for (enum option o = 0; o < OPTION_COUNT && e == ERR_OK; o++)
+        if (option_table[o].commands == 0)
+            e = put_option(&option_table[o], false, out);
+    return e;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config_set - from text to values: one setter an option (named in config.def), then what must fit
+ * together. Every error says what was wrong, where it stood and what would be right.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "config_option.h"
+#include "limits.h"
+
+static struct span only_item(const struct config_loader *l, enum option o)
+{
+    return l->value[o].item[0];
+}
+
+static enum err fail_only(struct config_loader *l, enum option o, const char *rule)
+{
+    return config_fail_item(l, o, only_item(l, o), rule);
+}
+
+static bool is_word(const struct config_loader *l, enum option o, const char *word)
+{
+    return span_eq(only_item(l, o), span_str(word));
+}
+
+static enum err set_separator(struct config_loader *l, enum option o)
+{
+    if (!is_word(l, o, "/") && !is_word(l, o, "."))
+        return fail_only(l, o, "the separator is / or .");
+    l->separator = (char)only_item(l, o).p[0];
+    return ERR_OK;
+}
+
+static enum err set_namespace(struct config_loader *l, enum option o)
+{
+    struct ns_path_error why;
+    if (ns_path_parse(only_item(l, o), l->separator, &l->c->ns, &why) == ERR_OK)
+        return ERR_OK;
+    char rule[256];
+    snprintf(rule, sizeof rule, "at byte %zu: %s", why.position, why.rule);
+    return fail_only(l, o, rule);
+}
+
+static enum err set_view(struct config_loader *l, enum option o)
+{
+    l->c->view = VIEW_OWN;
+    if (is_word(l, o, "own"))
+        return ERR_OK;
+    if (is_word(l, o, "subtree"))
+        return fail_only(l, o, "the view of descendants is not available in this version; use own");
+    return fail_only(l, o, "the view is own (subtree is not available in this version)");
+}
+
+static enum err set_profile(struct config_loader *l, enum option o)
+{
+    l->c->profile = PROFILE_STRICT;
+    if (is_word(l, o, "strict"))
+        return ERR_OK;
+    if (is_word(l, o, "trusted"))
+        return fail_only(l, o, "this profile is not available in this version; use strict");
+    return fail_only(l, o, "the profile is strict (trusted is not available in this version)");
+}
+
+static enum err set_config(struct config_loader *l, enum option o)
+{
+    (void)l; /* it was read long ago */
+    (void)o;
+    return ERR_OK;
+}
+
+/* What is wrong with an address in the place where it stands; NULL if nothing. */
+typedef const char *(*addr_rule_fn)(const struct addr *a);
+
+static const char *listen_rule(const struct addr *a)
+{
+    if (a->scheme != ADDR_NO_SCHEME)
+        return "an address to listen on has no scheme; write HOST:PORT, [IPV6]:PORT or unix:PATH";
+    return a->user[0] != '\0' ? "an address to listen on has no user" : NULL;
+}
+
+static const char *etcd_rule(const struct addr *a)
+{
+    if (a->scheme == ADDR_HTTPS)
+        return "TLS to etcd is not available in this version; use http://";
+    if (a->scheme != ADDR_NO_SCHEME && a->scheme != ADDR_HTTP)
+        return "the scheme of an etcd server is http";
+    if (a->user[0] != '\0')
+        return "user and password for etcd are not available in this version";
+    return a->kind == ADDR_TCP && a->port == 0 ? "a server has no port 0" : NULL;
+}
+
+static const char *nats_rule(const struct addr *a)
+{
+    if (a->scheme == ADDR_TLS)
+        return "TLS to NATS is not available in this version; use nats://";
+    if (a->scheme != ADDR_NO_SCHEME && a->scheme != ADDR_NATS)
+        return "the scheme of a NATS server is nats";
+    return a->kind == ADDR_TCP && a->port == 0 ? "a server has no port 0" : NULL;
+}
+
+static enum err set_addrs(struct config_loader *l, enum option o, uint16_t default_port,
+                          addr_rule_fn rule_of, struct config_addrs *to)
+{
+    const struct option_value *v = &l->value[o];
+    if (v->n > CONFIG_ADDRS_MAX)
+        return config_fail_item(l, o, v->item[CONFIG_ADDRS_MAX],
+                                "there are more than 16 addresses");
+    for (unsigned i = 0; i < v->n; i++) {
+        const char *rule = NULL;
+        if (addr_parse(v->item[i], default_port, &to->a[i], &rule) == ERR_OK)
+            rule = rule_of(&to->a[i]);
+        if (rule != NULL)
+            return config_fail_item(l, o, v->item[i], rule);
+    }
+    to->n = v->n;
+    return ERR_OK;
+}
+
+static enum err set_etcd_upstream(struct config_loader *l, enum option o)
+{
+    return set_addrs(l, o, 2379, etcd_rule, &l->c->etcd_upstream);
+}
+
+static enum err set_etcd_listen(struct config_loader *l, enum option o)
+{
+    return set_addrs(l, o, 0, listen_rule, &l->c->etcd_listen);
+}
+
+static enum err set_nats_upstream(struct config_loader *l, enum option o)
+{
+    return set_addrs(l, o, 4222, nats_rule, &l->c->nats_upstream);
+}
+
+static enum err set_nats_listen(struct config_loader *l, enum option o)
+{
+    return set_addrs(l, o, 0, listen_rule, &l->c->nats_listen);
+}
+
+static enum err set_health_listen(struct config_loader *l, enum option o)
+{
+    return set_addrs(l, o, 0, listen_rule, &l->c->health_listen);
+}
+
+static enum err set_admin_listen(struct config_loader *l, enum option o)
+{
+    return fail_only(l, o,
+                     "the administration port is not available in this version; leave it out");
+}
+
+/* item as a C string; to has room for size bytes with the NUL. */
+static enum err set_text(struct config_loader *l, enum option o, char *to, size_t size)
+{
+    struct span item = only_item(l, o);
+    char rule[64];
+    if (item.n == 0 || item.n >= size) {
+        snprintf(rule, sizeof rule, "1 to %zu bytes are possible", size - 1);
+        return fail_only(l, o, rule);
+    }
+    memcpy(to, item.p, item.n);
+    to[item.n] = '\0';
+    return ERR_OK;
+}
+
+static enum err set_nats_user(struct config_loader *l, enum option o)
+{
+    return set_text(l, o, l->c->nats_user, sizeof l->c->nats_user);
+}
+
+static enum err set_nats_password(struct config_loader *l, enum option o)
+{
+    return set_text(l, o, l->c->nats_password, sizeof l->c->nats_password);
+}
+
+static enum err set_nats_token(struct config_loader *l, enum option o)
+{
+    return set_text(l, o, l->c->nats_token, sizeof l->c->nats_token);
+}
+
+static enum err set_key_root(struct config_loader *l, enum option o)
+{
+    struct span item = only_item(l, o);
+    for (size_t i = 0; i < item.n; i++)
+        if (item.p[i] <= ' ' || item.p[i] >= 0x7f)
+            return fail_only(l, o, "only printable ASCII without blanks is possible");
+    return set_text(l, o, l->c->key_root, sizeof l->c->key_root);
+}
+
+static enum err set_subject_root(struct config_loader *l, enum option o)
+{
+    struct span item = only_item(l, o);
+    bool has_dot = item.n != 0 && memchr(item.p, '.', item.n) != NULL;
+    if (!subject_is_literal(item) || has_dot || item.p[0] == '$' || item.p[0] == '_')
+        return fail_only(l, o,
+                         "one NATS token is possible, without . * > blanks, not beginning "
+                         "with $ or _");
+    return set_text(l, o, l->c->subject_root, sizeof l->c->subject_root);
+}
+
+static enum err set_requests(struct config_loader *l, enum option o)
+{
+    const struct option_value *v = &l->value[o];
+    struct buf *text = &l->c->text;
+    for (unsigned i = 0; i < v->n; i++) {
+        if (!subject_pattern_is_valid(v->item[i]))
+            return config_fail_item(l, o, v->item[i], "this is not a pattern of NATS subjects");
+        enum err e = buf_append(text, v->item[i]);
+        if (e != ERR_OK)
+            return e;
+    }
+    /* The bytes move no more. */
+    struct span all = buf_span(text);
+    for (unsigned i = 0; i < v->n; i++) {
+        l->c->requests[i] = span_head(all, v->item[i].n);
+        all = span_skip(all, v->item[i].n);
+    }
+    l->c->request_patterns = v->n;
+    return ERR_OK;
+}
+
+static enum err set_number(struct config_loader *l, enum option o, unsigned most, unsigned *to)
+{
+    struct span item = only_item(l, o);
+    unsigned long n = 0;
+    bool is_number = item.n != 0 && item.n <= 9;
+    for (size_t i = 0; i < item.n && is_number; i++) {
+        is_number = item.p[i] >= '0' && item.p[i] <= '9';
+        n = n * 10 + (item.p[i] - '0');
+    }
+    if (!is_number || n > most) {
+        char rule[64];
+        snprintf(rule, sizeof rule, "a whole number from 0 to %u is possible", most);
+        return fail_only(l, o, rule);
+    }
+    *to = (unsigned)n;
+    return ERR_OK;
+}
+
+static enum err set_max_connections(struct config_loader *l, enum option o)
+{
+    enum err e = set_number(l, o, LIMIT_CONNECTIONS, &l->c->max_connections);
+    if (e == ERR_OK && l->c->max_connections == 0)
+        l->c->max_connections = LIMIT_CONNECTIONS;
+    return e;
+}
+
+static enum err set_drain_ms(struct config_loader *l, enum option o)
+{
+    return set_number(l, o, LIMIT_DRAIN_MS, &l->c->drain_ms);
+}
+
+static enum err set_ready_fd(struct config_loader *l, enum option o)
+{
+    unsigned fd;
+    enum err e = set_number(l, o, 65535, &fd);
+    if (e == ERR_OK)
+        l->c->ready_fd = (int)fd;
+    return e;
+}
+
+static enum err set_log_level(struct config_loader *l, enum option o)
+{
+    char word[8] = "";
+    struct span item = only_item(l, o);
+    if (item.n < sizeof word && item.n != 0)
+        memcpy(word, item.p, item.n);
+    if (!log_level_parse(word, &l->c->log_level))
+        return fail_only(l, o, "the level is error, warn, info or debug");
+    return ERR_OK;
+}
+
+static enum err set_log_format(struct config_loader *l, enum option o)
+{
+    if (!is_word(l, o, "json") && !is_word(l, o, "logfmt"))
+        return fail_only(l, o, "the format is logfmt or json");
+    l->c->log_format = is_word(l, o, "json") ? LOG_JSON : LOG_LOGFMT;
+    return ERR_OK;
+}
+
+static enum err set_dyn_namespace(struct config_loader *l, enum option o)
+{
+    if (!is_word(l, o, "dynamo") && !is_word(l, o, "keep"))
+        return fail_only(l, o, "dynamo or keep is possible");
+    l->c->keep_dyn_namespace = is_word(l, o, "keep");
+    return ERR_OK;
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr in;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           (inet_pton(AF_INET, host, &in) == 1 && ntohl(in.s_addr) >> 24 == 127);
+}
+
+static bool is_same_place(const struct addr *listen, const struct addr *upstream)
+{
+    if (listen->kind != upstream->kind)
+        return false;
+    if (listen->kind == ADDR_UNIX)
+        return strcmp(listen->path, upstream->path) == 0;
+    bool all = strcmp(listen->host, "0.0.0.0") == 0 || strcmp(listen->host, "::") == 0;
+    return listen->port == upstream->port &&
+           (strcmp(listen->host, upstream->host) == 0 ||
+            (is_loopback(upstream->host) && (all || is_loopback(listen->host))));
+}
+
+/* A sidecar that dials itself would answer itself until its connections run out. */
+static enum err check_no_loop(struct config_loader *l, enum option listens, enum option upstreams,
+                              const struct config_addrs *listen,
+                              const struct config_addrs *upstream)
+{
+    for (unsigned u = 0; u < upstream->n; u++)
+        for (unsigned i = 0; i < listen->n; i++) {
+            if (!is_same_place(&listen->a[i], &upstream->a[u]))
+                continue;
+            char rule[256];
+            snprintf(rule, sizeof rule,
+                     "the sidecar itself listens there; choose another port with --%s",
+                     option_table[listens].name);
+            return config_fail_item(l, upstreams, l->value[upstreams].item[u], rule);
+        }
+    return ERR_OK;
+}
+
+static enum err check_plane(struct config_loader *l, enum option listens, enum option upstreams)
+{
+    bool etcd = upstreams == OPTION_ETCD_UPSTREAM;
+    const struct config_addrs *listen = etcd ? &l->c->etcd_listen : &l->c->nats_listen;
+    const struct config_addrs *upstream = etcd ? &l->c->etcd_upstream : &l->c->nats_upstream;
+    char where[256];
+    if (upstream->n != 0 && listen->n == 0)
+        return config_fail(l, "%s: the list is empty; name an address to listen on",
+                           config_origin(l, listens, where, sizeof where));
+    return check_no_loop(l, listens, upstreams, listen, upstream);
+}
+
+static enum err check_credentials(struct config_loader *l)
+{
+    const struct config *c = l->c;
+    if (c->nats_token[0] != '\0' && (c->nats_user[0] != '\0' || c->nats_password[0] != '\0'))
+        return config_fail(l, "nats-token and nats-user exclude each other; leave one out");
+    if ((c->nats_user[0] == '\0') != (c->nats_password[0] == '\0'))
+        return config_fail(l, "nats-user and nats-password belong together; %s is missing",
+                           c->nats_user[0] == '\0' ? "nats-user" : "nats-password");
+    return ERR_OK;
+}
+
+static enum err check_whole(struct config_loader *l)
+{
+    const struct config *c = l->c;
+    if (l->in->command == COMMAND_HEALTH)
+        return c->health_listen.n != 0
+                   ? ERR_OK
+                   : config_fail(l, "which sidecar? name its health listener with --health-listen "
+                                    "ADDR or BULKHEAD_HEALTH_LISTEN");
+    if (c->etcd_upstream.n == 0 && c->nats_upstream.n == 0)
+        return config_fail(l,
+                           "there is no upstream: give --etcd-upstream, --nats-upstream or both, "
+                           "for example --etcd-upstream 10.0.0.5:2379");
+    enum err e = check_plane(l, OPTION_ETCD_LISTEN, OPTION_ETCD_UPSTREAM);
+    if (e == ERR_OK)
+        e = check_plane(l, OPTION_NATS_LISTEN, OPTION_NATS_UPSTREAM);
+    return e == ERR_OK ? check_credentials(l) : e;
+}
+
+static const option_set_fn setters[OPTION_COUNT] = {
+#define OPTION(id, name, env, value, fallback, commands, traits, set, help) [OPTION_##id] = set,
+#include "config.def"
+#undef OPTION
+};
+
+enum err config_set_all(struct config_loader *l)
+{
+    /* The separator says how the namespace is read. */
+    enum err e = set_separator(l, OPTION_NAMESPACE_SEPARATOR);
+    for (enum option o = 0; o < OPTION_COUNT && e == ERR_OK; o++)
+        if (l->value[o].is_set)
+            e = setters[o](l, o);
+    return e == ERR_OK ? check_whole(l) : e;
+}

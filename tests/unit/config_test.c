@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config: every error text, the order of the sources, and documents that may not rot. */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config_option.h"
+#include "limits.h"
+
+enum { WORDS_MAX = 12 };
+#define UP "--etcd-upstream", "e"
+
+/* One load, all of it in one row. */
+struct load {
+    enum config_command command; /* 0 = serve */
+    const char *argv[WORDS_MAX];
+    const char *env[WORDS_MAX];
+    const char *file; /* what FILE holds; NULL: there is no such file */
+};
+
+static const char *file_text;
+
+static enum err read_fake(const char *path, struct buf *out, const char **ret_why)
+{
+    if (file_text == NULL || strcmp(path, "FILE") != 0) {
+        *ret_why = "No such file or directory";
+        return ERR_CONFIG;
+    }
+    return buf_append(out, span_str(file_text));
+}
+
+static struct config config;
+
+static enum err load(const struct load *from)
+{
+    char *argv[WORDS_MAX + 1] = {NULL}, *env[WORDS_MAX + 1] = {NULL};
+    int argc = 0;
+    for (; argc < WORDS_MAX && from->argv[argc] != NULL; argc++)
+        argv[argc] = strdup(from->argv[argc]);
+    for (int i = 0; i < WORDS_MAX && from->env[i] != NULL; i++)
+        env[i] = strdup(from->env[i]);
+    file_text = from->file;
+    config_deinit(&config);
+    struct config_input in = {
+        .command = from->command == 0 ? COMMAND_SERVE : from->command,
+        .argc = argc,
+        .argv = argv,
+        .env = env,
+        .read_file = read_fake,
+    };
+    enum err e = config_load(&config, &in);
+    config.command = NULL; /* borrowed argv */
+    for (int i = 0; i < WORDS_MAX; i++) {
+        free(argv[i]);
+        free(env[i]);
+    }
+    return e;
+}
+
+/* ---- errors ---- */
+
+static const struct {
+    struct load load;
+    const char *error; /* the whole text */
+} bads[] = {
+    /* namespaces */
+    {{.argv = {"--namespace", "llama//b", UP}},
+     "--namespace \"llama//b\": at byte 6: empty segment; write names between single separators, "
+     "none at the start or the end"},
+    {{.argv = {"--namespace", "a b", UP}},
+     "--namespace \"a b\": at byte 1: illegal byte; a segment holds only A-Z a-z 0-9 . _ -"},
+    {{.argv = {"--namespace", "a\n", UP}},
+     "--namespace \"a\\x0a\": at byte 1: illegal byte; a segment holds only A-Z a-z 0-9 . _ -"},
+    {{.argv = {UP}, .env = {"BULKHEAD_NAMESPACE=/a"}},
+     "BULKHEAD_NAMESPACE \"/a\": at byte 0: empty segment; write names between single separators, "
+     "none at the start or the end"},
+    {{.argv = {UP}, .env = {"DYN_NAMESPACE=a/b/c/d/e"}},
+     "DYN_NAMESPACE \"a/b/c/d/e\": at byte 8: path too deep; at most 4 segments"},
+    {{.argv = {UP, "--config", "FILE"}, .file = "{\"namespace\": \".a\"}"},
+     "FILE: \"namespace\" \".a\": at byte 0: a segment may not start with '.'"},
+    {{.argv = {UP, "--namespace-separator", ":"}},
+     "--namespace-separator \":\": the separator is / or ."},
+    /* flags */
+    {{.argv = {"--namspace", "a"}},
+     "unknown flag --namspace; the nearest is --namespace (see `bulkhead serve --help`)"},
+    {{.argv = {"--etcd-upstraem=e"}},
+     "unknown flag --etcd-upstraem; the nearest is --etcd-upstream (see `bulkhead serve --help`)"},
+    {{.argv = {"--\x01"}}, NULL},
+    {{.command = COMMAND_HEALTH, .argv = {"--lvie"}},
+     "unknown flag --lvie; the nearest is --live (see `bulkhead health --help`)"},
+    {{.argv = {"--namespace"}}, "--namespace needs a value: --namespace PATH"},
+    {{.argv = {"--namespace", "--view", "own"}}, "--namespace needs a value: --namespace PATH"},
+    {{.argv = {"--namespace=a", "--namespace=b"}}, "--namespace is given twice"},
+    {{.argv = {"--help=yes"}}, "--help takes no value"},
+    {{.argv = {"--dyn-namespace", "keep"}},
+     "--dyn-namespace is not a flag of `bulkhead serve` but of `bulkhead run`"},
+    {{.argv = {"--live"}}, "--live is not a flag of `bulkhead serve` but of `bulkhead health`"},
+    {{.command = COMMAND_HEALTH, .argv = {UP}},
+     "--etcd-upstream is not a flag of `bulkhead health` but of `bulkhead serve`"},
+    {{.argv = {"--nats-password", "x"}},
+     "--nats-password is not taken from the command line, which every process of this machine can "
+     "read: set BULKHEAD_NATS_PASSWORD, or \"nats-password\" in the --config file"},
+    {{.argv = {"-namespace", "a"}},
+     "\"-namespace\": `bulkhead serve` takes options only, and each begins with --"},
+    {{.argv = {UP, "x"}}, "\"x\": `bulkhead serve` takes options only, and each begins with --"},
+    {{.argv = {UP, "--", "x"}},
+     "\"x\": `bulkhead serve` takes options only, and each begins with --"},
+    /* run */
+    {{.command = COMMAND_RUN, .argv = {UP}},
+     "there is no command to run: bulkhead run [OPTION...] -- CMD [ARG...]"},
+    {{.command = COMMAND_RUN, .argv = {UP, "--"}},
+     "there is no command to run: bulkhead run [OPTION...] -- CMD [ARG...]"},
+    {{.command = COMMAND_RUN, .argv = {UP, "python3"}},
+     "\"python3\": write -- before the command: bulkhead run [OPTION...] -- python3"},
+    {{.command = COMMAND_RUN, .argv = {UP, "--dyn-namespace", "x", "--", "y"}},
+     "--dyn-namespace \"x\": dynamo or keep is possible"},
+    /* environment */
+    {{.argv = {UP}, .env = {"BULKHEAD_NAMESPCE=a"}},
+     "unknown environment variable BULKHEAD_NAMESPCE; the nearest is BULKHEAD_NAMESPACE"},
+    {{.argv = {UP}, .env = {"BULKHEAD_LOG_LEVEL=loud"}},
+     "BULKHEAD_LOG_LEVEL \"loud\": the level is error, warn, info or debug"},
+    /* file */
+    {{.argv = {"--config", "NONE"}}, "--config \"NONE\": No such file or directory"},
+    {{.env = {"BULKHEAD_CONFIG=NONE"}}, "BULKHEAD_CONFIG \"NONE\": No such file or directory"},
+    {{.argv = {"--config=FILE"}, .file = ""}, "FILE:1:1: this is not JSON"},
+    {{.argv = {"--config=FILE"}, .file = "{\n  \"view\": own\n}"}, "FILE:2:11: this is not JSON"},
+    {{.argv = {"--config=FILE"}, .file = "{} {}"}, "FILE:1:4: something follows the JSON object"},
+    {{.argv = {"--config=FILE"}, .file = "[]"},
+     "FILE:1:1: the file is not a JSON object: { \"namespace\": ..., ... }"},
+    {{.argv = {"--config=FILE"}, .file = "{\n  \"etcd_upstream\": \"e\"\n}"},
+     "FILE:2:3: unknown key \"etcd_upstream\"; the nearest is \"etcd-upstream\""},
+    {{.argv = {"--config=FILE"}, .file = "{\"Namespace\": \"a\"}"},
+     "FILE:1:2: unknown key \"Namespace\"; the nearest is \"namespace\""},
+    {{.argv = {"--config=FILE"}, .file = "{\"config\": \"a\"}"},
+     "FILE:1:2: unknown key \"config\"; the nearest is \"profile\""},
+    {{.argv = {"--config=FILE"}, .file = "{\"view\": \"own\",\n\"view\": \"own\"}"},
+     "FILE:2:1: the key \"view\" stands twice"},
+    {{.argv = {"--config=FILE"}, .file = "{\"namespace\": \"a\\u0000b\"}"},
+     "FILE:1:17: a NUL is not possible here"},
+    {{.argv = {"--config=FILE"}, .file = "{\"namespace\": 5}"},
+     "FILE: \"namespace\": the value is not a string"},
+    {{.argv = {"--config=FILE"}, .file = "{\"namespace\": [\"a\"]}"},
+     "FILE: \"namespace\": the value is not a string"},
+    {{.argv = {"--config=FILE"}, .file = "{\"etcd-upstream\": {}}"},
+     "FILE: \"etcd-upstream\": the value is neither a string nor an array of strings"},
+    {{.argv = {"--config=FILE"}, .file = "{\"etcd-upstream\": [1]}"},
+     "FILE: \"etcd-upstream\": the value is neither a string nor an array of strings"},
+    {{.argv = {"--config=FILE"}, .file = "{\"max-connections\": 1.5}"},
+     "FILE: \"max-connections\": the value is not a whole number"},
+    {{.argv = {"--config=FILE"}, .file = "{\"max-connections\": \"1\"}"},
+     "FILE: \"max-connections\": the value is not a whole number"},
+    {{.argv = {"--config=FILE"}, .file = "{\"max-connections\": 1e300}"},
+     "FILE: \"max-connections\": the value is not a whole number"},
+    {{.argv = {UP, "--config=FILE"}, .file = "{\"etcd-listen\": []}"},
+     "FILE: \"etcd-listen\": the list is empty; name an address to listen on"},
+    /* what this version does not have */
+    {{.argv = {UP, "--view", "subtree"}},
+     "--view \"subtree\": the view of descendants is not available in this version; use own"},
+    {{.argv = {UP, "--view", "all"}},
+     "--view \"all\": the view is own (subtree is not available in this version)"},
+    {{.argv = {UP, "--profile", "trusted"}},
+     "--profile \"trusted\": this profile is not available in this version; use strict"},
+    {{.argv = {"--etcd-upstream", "https://e"}},
+     "--etcd-upstream \"https://e\": TLS to etcd is not available in this version; use http://"},
+    {{.argv = {"--nats-upstream", "tls://n"}},
+     "--nats-upstream \"tls://n\": TLS to NATS is not available in this version; use nats://"},
+    {{.argv = {UP, "--admin-listen", ":1"}},
+     "--admin-listen \":1\": the administration port is not available in this version; leave it "
+     "out"},
+    /* addresses */
+    {{.argv = {NULL}},
+     "there is no upstream: give --etcd-upstream, --nats-upstream or both, for example "
+     "--etcd-upstream 10.0.0.5:2379"},
+    {{.argv = {"--etcd-upstream", "e:70000"}},
+     "--etcd-upstream \"e:70000\": the port is not a number from 0 to 65535"},
+    {{.argv = {"--etcd-upstream", "e:0"}}, "--etcd-upstream \"e:0\": a server has no port 0"},
+    {{.argv = {"--etcd-upstream", ""}}, "--etcd-upstream \"\": the list has an empty item"},
+    {{.argv = {"--etcd-upstream", "a,,b"}}, "--etcd-upstream \"a,,b\": the list has an empty item"},
+    {{.argv = {"--etcd-upstream", "nats://e"}},
+     "--etcd-upstream \"nats://e\": the scheme of an etcd server is http"},
+    {{.argv = {"--etcd-upstream", "http://u:secret@e"}},
+     "--etcd-upstream \"http://***@e\": user and password for etcd are not available in this "
+     "version"},
+    {{.argv = {"--nats-upstream", "http://n"}},
+     "--nats-upstream \"http://n\": the scheme of a NATS server is nats"},
+    {{.argv = {"--nats-upstream", "nats://u:secret@n:0"}},
+     "--nats-upstream \"nats://***@n:0\": a server has no port 0"},
+    {{.argv = {UP, "--etcd-listen", "localhost"}},
+     "--etcd-listen \"localhost\": there is no port; write HOST:PORT, port 0 = any free one"},
+    {{.argv = {UP, "--etcd-listen", "http://127.0.0.1:1"}},
+     "--etcd-listen \"http://127.0.0.1:1\": an address to listen on has no scheme; write "
+     "HOST:PORT, [IPV6]:PORT or unix:PATH"},
+    {{.argv = {UP, "--nats-listen", "u@127.0.0.1:1"}},
+     "--nats-listen \"***@127.0.0.1:1\": an address to listen on has no user"},
+    {{.argv = {"--etcd-upstream", "localhost:2379"}},
+     "--etcd-upstream \"localhost:2379\": the sidecar itself listens there; choose another port "
+     "with --etcd-listen"},
+    {{.argv = {"--nats-upstream", "n:1", "--nats-listen", "n:1"}},
+     "--nats-upstream \"n:1\": the sidecar itself listens there; choose another port with "
+     "--nats-listen"},
+    /* the rest */
+    {{.argv = {UP, "--max-connections", "-1"}},
+     "--max-connections \"-1\": a whole number from 0 to 8192 is possible"},
+    {{.argv = {UP, "--max-connections", "8193"}},
+     "--max-connections \"8193\": a whole number from 0 to 8192 is possible"},
+    {{.argv = {UP, "--drain-ms", "5s"}},
+     "--drain-ms \"5s\": a whole number from 0 to 5000 is possible"},
+    {{.argv = {UP, "--ready-fd", "x"}},
+     "--ready-fd \"x\": a whole number from 0 to 65535 is possible"},
+    {{.argv = {UP, "--log-format", "xml"}}, "--log-format \"xml\": the format is logfmt or json"},
+    {{.argv = {UP, "--key-root", ""}}, "--key-root \"\": 1 to 64 bytes are possible"},
+    {{.argv = {UP, "--key-root", "a b"}},
+     "--key-root \"a b\": only printable ASCII without blanks is possible"},
+    {{.argv = {UP, "--subject-root", "a.b"}},
+     "--subject-root \"a.b\": one NATS token is possible, without . * > blanks, not beginning with "
+     "$ or _"},
+    {{.argv = {UP, "--view-requests", "a..b"}},
+     "--view-requests \"a..b\": this is not a pattern of NATS subjects"},
+    {{.argv = {UP}, .env = {"BULKHEAD_NATS_USER=u"}},
+     "nats-user and nats-password belong together; nats-password is missing"},
+    {{.argv = {UP, "--nats-user=u"}, .env = {"BULKHEAD_NATS_TOKEN=t"}},
+     "nats-token and nats-user exclude each other; leave one out"},
+    {{.command = COMMAND_HEALTH, .argv = {NULL}},
+     "which sidecar? name its health listener with --health-listen ADDR or "
+     "BULKHEAD_HEALTH_LISTEN"},
+};
+
+static void every_mistake_has_a_text_that_says_what_where_and_what_would_be_right(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bads); i++) {
+        if (load(&bads[i].load) != ERR_CONFIG)
+            fail_msg("row %zu was taken: %s", i, bads[i].error);
+        if (bads[i].error != NULL)
+            assert_string_equal(config.error, bads[i].error);
+    }
+}
+
+static void secrets_are_in_no_error_text(void **state)
+{
+    (void)state;
+    static char password[] = "BULKHEAD_NATS_PASSWORD=hunter2-"
+                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    assert_int_equal(load(&(struct load){.argv = {UP}, .env = {password}}), ERR_CONFIG);
+    assert_string_equal(config.error,
+                        "BULKHEAD_NATS_PASSWORD \"***\": 1 to 255 bytes are possible");
+    struct load url = {.argv = {"--nats-upstream", "nats://hunter2:hunter2@n:99999"}};
+    assert_int_equal(load(&url), ERR_CONFIG);
+    assert_null(strstr(config.error, "hunter2"));
+}
+
+/* ---- values ---- */
+
+static void defaults_are_those_of_the_design(void **state)
+{
+    (void)state;
+    char text[ADDR_TEXT_BYTES];
+    assert_int_equal(load(&(struct load){.argv = {UP}}), ERR_OK);
+    assert_string_equal(ns_path_name(&config.ns), "default");
+    assert_int_equal(config.view, VIEW_OWN);
+    assert_string_equal(config.key_root, "bh/");
+    assert_string_equal(config.subject_root, "bh");
+    assert_int_equal(config.etcd_listen.n, 2);
+    assert_string_equal(addr_print(&config.etcd_listen.a[0], text), "127.0.0.1:2379");
+    assert_string_equal(addr_print(&config.etcd_listen.a[1], text), "[::1]:2379");
+    assert_string_equal(addr_print(&config.nats_listen.a[0], text), "127.0.0.1:4222");
+    assert_string_equal(addr_print(&config.etcd_upstream.a[0], text), "e:2379");
+    assert_int_equal(config.nats_upstream.n, 0);
+    assert_int_equal(config.health_listen.n, 0);
+    assert_int_equal(config.request_patterns, ARRAY_LEN(subject_map_default_requests));
+    for (unsigned i = 0; i < config.request_patterns; i++)
+        assert_span_equal(config.requests[i], subject_map_default_requests[i]);
+    assert_int_equal(config.max_connections, LIMIT_CONNECTIONS);
+    assert_int_equal(config.drain_ms, LIMIT_DRAIN_MS);
+    assert_int_equal(config.log_level, LOG_INFO);
+    assert_int_equal(config.log_format, LOG_LOGFMT);
+    assert_int_equal(config.ready_fd, -1);
+}
+
+static void run_takes_free_ports_unless_told_otherwise(void **state)
+{
+    (void)state;
+    char text[ADDR_TEXT_BYTES];
+    struct load run = {.command = COMMAND_RUN, .argv = {UP, "--", "true", "--namespace"}};
+    assert_int_equal(load(&run), ERR_OK);
+    assert_int_equal(config.etcd_listen.n, 1);
+    assert_string_equal(addr_print(&config.etcd_listen.a[0], text), "127.0.0.1:0");
+    assert_false(config.keep_dyn_namespace);
+    /* A server of this machine on the usual port is no loop then. */
+    run = (struct load){
+        .command = COMMAND_RUN,
+        .argv = {"--etcd-upstream=localhost:2379", "--dyn-namespace=keep", "--", "x"},
+        .env = {"BULKHEAD_ETCD_LISTEN=127.0.0.1:1"}};
+    assert_int_equal(load(&run), ERR_OK);
+    assert_string_equal(addr_print(&config.etcd_listen.a[0], text), "127.0.0.1:1");
+    assert_true(config.keep_dyn_namespace);
+}
+
+/* One bit a source; the strongest that is set decides. */
+static void the_strongest_source_wins_in_every_combination(void **state)
+{
+    (void)state;
+    for (unsigned set = 0; set < 8; set++) {
+        struct load one = {.argv = {UP, "--config=FILE"}, .file = "{}"};
+        if (set & 1)
+            one.file = "{\"log-level\": \"error\", \"etcd-listen\": [\"f:1\", \"f:2\"]}";
+        if (set & 2) {
+            one.env[0] = "BULKHEAD_LOG_LEVEL=warn";
+            one.env[1] = "BULKHEAD_ETCD_LISTEN=e:1,e:2,e:3";
+        }
+        if (set & 4) {
+            one.argv[3] = "--log-level=debug";
+            one.argv[4] = "--etcd-listen=a:1,a:2";
+            one.argv[5] = "--etcd-listen=a:3,a:4";
+        }
+        assert_int_equal(load(&one), ERR_OK);
+        static const enum log_level level[] = {LOG_INFO,  LOG_ERROR, LOG_WARN,  LOG_WARN,
+                                               LOG_DEBUG, LOG_DEBUG, LOG_DEBUG, LOG_DEBUG};
+        static const unsigned listens[] = {2, 2, 3, 3, 4, 4, 4, 4};
+        assert_int_equal(config.log_level, level[set]);
+        assert_int_equal(config.etcd_listen.n, listens[set]);
+    }
+}
+
+/* design.md 2.4, strongest first: flag, variable, file, DYNAMO_NAMESPACE, DYN_NAMESPACE. */
+static void the_namespace_comes_from_the_first_place_that_names_one(void **state)
+{
+    (void)state;
+    for (unsigned set = 0; set < 32; set++) {
+        struct load one = {.argv = {UP, "--config=FILE"}, .file = "{}"};
+        unsigned variables = 0;
+        if (set & 1)
+            one.env[variables++] = "DYN_NAMESPACE=dyn";
+        if (set & 2)
+            one.env[variables++] = "DYNAMO_NAMESPACE=dynamo-ns";
+        if (set & 4)
+            one.file = "{\"namespace\": \"file\"}";
+        if (set & 8)
+            one.env[variables++] = "BULKHEAD_NAMESPACE=variable";
+        if (set & 16)
+            one.argv[3] = "--namespace=flag";
+        const char *want = set & 16  ? "flag"
+                           : set & 8 ? "variable"
+                           : set & 4 ? "file"
+                           : set & 2 ? "dynamo-ns"
+                           : set & 1 ? "dyn"
+                                     : "default";
+        assert_int_equal(load(&one), ERR_OK);
+        assert_string_equal(ns_path_name(&config.ns), want);
+    }
+}
+
+static const struct {
+    struct load load;
+    const char *ns;
+} claims[] = {
+    {{.argv = {UP}, .env = {"DYN_NAMESPACE=dynamo"}}, "default"},
+    {{.argv = {UP}, .env = {"DYNAMO_NAMESPACE=dynamo"}}, "dynamo"},
+    {{.argv = {UP}, .env = {"DYNAMO_NAMESPACE=", "DYN_NAMESPACE=a"}}, "a"},
+    {{.argv = {UP}, .env = {"BULKHEAD_NAMESPACE=", "DYN_NAMESPACE=a"}}, "a"},
+    {{.argv = {UP, "--namespace="}, .env = {"DYN_NAMESPACE=a"}}, "default"},
+    {{.argv = {UP, "--namespace", "default/model1"}}, "model1"},
+    {{.argv = {UP, "--namespace", "a.b", "--namespace-separator", "."}}, "a/b"},
+    {{.argv = {UP, "--namespace", "a.b"}}, "a.b"},
+};
+
+static void empty_variables_and_dynamos_word_for_none_are_no_claim(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(claims); i++) {
+        assert_int_equal(load(&claims[i].load), ERR_OK);
+        assert_string_equal(ns_path_name(&config.ns), claims[i].ns);
+    }
+}
+
+static void a_services_variables_are_not_meant_for_us(void **state)
+{
+    (void)state;
+    struct load one = {.argv = {UP},
+                       .env = {"BULKHEAD_SERVICE_HOST=10.0.0.1", "BULKHEAD_SERVICE_PORT=1",
+                               "BULKHEAD_SERVICE_PORT_HTTP=1", "BULKHEAD_PORT=tcp://10.0.0.1:1",
+                               "BULKHEAD_PORT_1_TCP_ADDR=10.0.0.1",
+                               "BULKHEAD_INJECTOR_PORT_443_TCP=tcp://10.0.0.1:443"}};
+    assert_int_equal(load(&one), ERR_OK);
+}
+
+static void the_file_says_everything_that_flags_can_say(void **state)
+{
+    (void)state;
+    struct load one = {
+        .argv = {"--config", "FILE"},
+        .file = "\xef\xbb\xbf{\"namespace\": \"a/b\", \"etcd-upstream\": [\"e1\", \"http://e2:5\"],"
+                "\"nats-upstream\": \"nats://u:p@n1,n2\", \"nats-listen\": \"unix:/x\","
+                "\"health-listen\": \":9090\", \"max-connections\": 7, \"drain-ms\": 0,"
+                "\"view-requests\": [\"a.>\", \"b,c\"], \"log-format\": \"json\","
+                "\"nats-user\": \"u\", \"nats-password\": \"p\"}\n"};
+    assert_int_equal(load(&one), ERR_OK);
+    assert_string_equal(ns_path_name(&config.ns), "a/b");
+    assert_int_equal(config.etcd_upstream.n, 2);
+    assert_int_equal(config.etcd_upstream.a[1].port, 5);
+    assert_int_equal(config.nats_upstream.n, 2);
+    assert_string_equal(config.nats_upstream.a[0].password, "p");
+    assert_int_equal(config.nats_listen.a[0].kind, ADDR_UNIX);
+    assert_int_equal(config.health_listen.n, 1);
+    assert_int_equal(config.max_connections, 7);
+    assert_int_equal(config.drain_ms, 0);
+    assert_int_equal(config.request_patterns, 2);
+    assert_span_equal(config.requests[1], SPAN_LIT("b,c"));
+    assert_int_equal(config.log_format, LOG_JSON);
+    assert_string_equal(config.nats_password, "p");
+}
+
+static void check_lists_every_value_with_its_source_and_no_secret(void **state)
+{
+    (void)state;
+    struct load one = {.command = COMMAND_CHECK,
+                       .argv = {"--namespace", "default/a", "--config", "FILE"},
+                       .env = {"BULKHEAD_NATS_PASSWORD=hunter2", "BULKHEAD_LOG_LEVEL=warn"},
+                       .file = "{\"nats-upstream\": [\"nats://hunter2:hunter2@n\", \"m\"],"
+                               "\"nats-user\": \"me\"}"};
+    assert_int_equal(load(&one), ERR_OK);
+    char *text = strndup((const char *)buf_span(&config.effective).p, buf_len(&config.effective));
+    static const char *const lines[] = {
+        "namespace = a (flag)\n",
+        "view = own (default)\n",
+        "config = FILE (flag)\n",
+        "etcd-upstream is not set\n",
+        "etcd-listen = 127.0.0.1:2379,[::1]:2379 (default)\n",
+        "nats-upstream = nats://***@n,m (file FILE)\n",
+        "nats-user = me (file FILE)\n",
+        "nats-password = *** (environment BULKHEAD_NATS_PASSWORD)\n",
+        "nats-token is not set\n",
+        "log-level = warn (environment BULKHEAD_LOG_LEVEL)\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        if (strstr(text, lines[i]) == NULL)
+            fail_msg("%snot in\n%s", lines[i], text);
+    assert_null(strstr(text, "hunter2"));
+    free(text);
+}
+
+static void help_and_version_need_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(load(&(struct load){.argv = {"-h"}}), ERR_OK);
+    assert_true(config.help);
+    assert_int_equal(load(&(struct load){.command = COMMAND_RUN, .argv = {"--version"}}), ERR_OK);
+    assert_true(config.version);
+    struct load live = {.command = COMMAND_HEALTH, .argv = {"--live", "--health-listen=:1"}};
+    assert_int_equal(load(&live), ERR_OK);
+    assert_true(config.live);
+}
+
+/* ---- texts for people ---- */
+
+static void help_fits_80_columns_and_names_every_flag_of_the_command(void **state)
+{
+    (void)state;
+    static const enum config_command commands[] = {COMMAND_SERVE, COMMAND_RUN, COMMAND_CHECK,
+                                                   COMMAND_HEALTH};
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        struct buf out = {0};
+        assert_int_equal(config_help(commands[i], &out), ERR_OK);
+        assert_int_equal(buf_append_byte(&out, '\0'), ERR_OK);
+        char *text = strdup((const char *)buf_span(&out).p);
+        buf_deinit(&out);
+        for (enum option o = 0; o < OPTION_COUNT; o++) {
+            char flag[80];
+            snprintf(flag, sizeof flag, "\n  --%s%s", option_table[o].name,
+                     option_table[o].value == NULL ? "" : " ");
+            bool is_there = strstr(text, flag) != NULL || strstr(text, flag + 1) == text;
+            assert_int_equal(is_there, (option_table[o].commands & (unsigned)commands[i]) != 0);
+        }
+        for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1)
+            if (strcspn(line, "\n") > 80)
+                fail_msg("too wide: %s", line);
+        free(text);
+    }
+}
+
+static char *read_document(const char *name)
+{
+    char path[4096];
+    const char *dir = getenv("SOURCE_DIR");
+    if (dir == NULL) /* started by hand */
+        return NULL;
+    struct buf out = {0};
+    const char *why = "";
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (config_read_file(path, &out, &why) != ERR_OK)
+        fail_msg("%s: %s", path, why);
+    char *text = strndup((const char *)buf_span(&out).p, buf_len(&out));
+    buf_deinit(&out);
+    return text;
+}
+
+static void the_configuration_page_has_a_row_for_every_option(void **state)
+{
+    (void)state;
+    char *text = read_document("docs/configuration.md");
+    for (enum option o = 0; o < OPTION_COUNT && text != NULL; o++) {
+        const struct option_row *row = &option_table[o];
+        if (row->traits & TRAIT_SWITCH)
+            continue;
+        char flag[80], key[80], want[512];
+        snprintf(flag, sizeof flag, row->commands == 0 ? "-" : "`--%s`", row->name);
+        snprintf(key, sizeof key, row->traits & TRAIT_NO_FILE ? "-" : "`%s`", row->name);
+        snprintf(want, sizeof want, "| %s | `%s` | %s | %s%s%s | ", flag, row->env, key,
+                 row->fallback == NULL ? "-" : "`", row->fallback == NULL ? "" : row->fallback,
+                 row->fallback == NULL ? "" : "`");
+        if (strstr(text, want) == NULL)
+            fail_msg("docs/configuration.md has no row that begins with %s", want);
+    }
+    free(text);
+}
+
+static void the_man_page_names_every_flag_and_variable(void **state)
+{
+    (void)state;
+    char *text = read_document("docs/bulkhead.1");
+    for (enum option o = 0; o < OPTION_COUNT && text != NULL; o++) {
+        const struct option_row *row = &option_table[o];
+        char flag[128] = "\\-\\-";
+        size_t n = strlen(flag);
+        for (const char *p = row->name; *p != '\0'; p++) { /* roff writes - as \- */
+            if (*p == '-')
+                flag[n++] = '\\';
+            flag[n++] = *p;
+        }
+        flag[n] = '\0';
+        if (row->commands != 0 && strstr(text, flag) == NULL)
+            fail_msg("docs/bulkhead.1 does not name --%s", row->name);
+        if (row->env != NULL && strstr(text, row->env) == NULL)
+            fail_msg("docs/bulkhead.1 does not name %s", row->env);
+    }
+    free(text);
+}
+
+static void the_nearest_name_is_the_one_with_fewest_changes(void **state)
+{
+    (void)state;
+    static const char *const known[] = {"serve", "run", "check", "health"};
+    static const char *const words[][2] = {
+        {"srve", "serve"}, {"chekc", "check"}, {"rnu", "run"}, {"helth", "health"}, {"", "run"}};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        assert_string_equal(config_nearest(span_str(words[i][0]), known, ARRAY_LEN(known)),
+                            words[i][1]);
+    char big[1000];
+    memset(big, 'x', sizeof big);
+    assert_string_equal(config_nearest(span_of(big, sizeof big), known, 1), "serve");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_mistake_has_a_text_that_says_what_where_and_what_would_be_right),
+        cmocka_unit_test(secrets_are_in_no_error_text),
+        cmocka_unit_test(defaults_are_those_of_the_design),
+        cmocka_unit_test(run_takes_free_ports_unless_told_otherwise),
+        cmocka_unit_test(the_strongest_source_wins_in_every_combination),
+        cmocka_unit_test(the_namespace_comes_from_the_first_place_that_names_one),
+        cmocka_unit_test(empty_variables_and_dynamos_word_for_none_are_no_claim),
+        cmocka_unit_test(a_services_variables_are_not_meant_for_us),
+        cmocka_unit_test(the_file_says_everything_that_flags_can_say),
+        cmocka_unit_test(check_lists_every_value_with_its_source_and_no_secret),
+        cmocka_unit_test(help_and_version_need_nothing_else),
+        cmocka_unit_test(help_fits_80_columns_and_names_every_flag_of_the_command),
+        cmocka_unit_test(the_configuration_page_has_a_row_for_every_option),
+        cmocka_unit_test(the_man_page_names_every_flag_and_variable),
+        cmocka_unit_test(the_nearest_name_is_the_one_with_fewest_changes),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    config_deinit(&config);
+    return failed;
+}
