@@ -15,6 +15,10 @@ enum {
     LIMIT_OUT_HIGH_BYTES = 128 * 1024,
     /* Below it reading goes on. */
     LIMIT_OUT_LOW_BYTES = 64 * 1024,
+    /* Output to a NATS client that does not read but goes on making us answer (-ERR): above it the
+     * client itself is not read. More than what the upstream can have put there (high mark + one
+     * read), or a client that writes before it reads could block itself. */
+    LIMIT_OUT_OWN_BYTES = 512 * 1024,
     /* Connections of applications, both planes together; 0 in the configuration = this. */
     LIMIT_CONNECTIONS = 8192,
 

@@ -315,7 +315,7 @@ static enum err open_all(struct listener *l, const struct listener_options *o, s
         left_out = a;
         why = r;
         char text[ADDR_TEXT_BYTES];
-        log_event(LOG_INFO, "this machine has no IPv6: address left out", "address",
+        log_event(LOG_INFO, "IPv6 address left out: this machine does not have it", "address",
                   addr_print(a, text), NULL);
     }
     if (l->n == 0 && left_out != NULL)

@@ -22,11 +22,6 @@ struct tcp_send {
     struct buf bytes;
 };
 
-struct tcp_linger {
-    uv_timer_t timer;
-    struct tcp *t;
-};
-
 /* ---- states ---- */
 
 #define TO(state) (1u << TCP_STATE_##state)
@@ -332,19 +327,6 @@ void tcp_dialled(struct tcp *t, int status)
 
 /* ---- closing ---- */
 
-static void on_linger_closed(uv_handle_t *handle)
-{
-    free(CONTAINER(struct tcp_linger, timer, handle));
-}
-
-static void linger_detach(struct tcp *t)
-{
-    if (t->linger == NULL)
-        return;
-    uv_close((uv_handle_t *)&t->linger->timer, on_linger_closed);
-    t->linger = NULL;
-}
-
 static void forget_later(struct tcp *t)
 {
     loop_cancel(&t->later);
@@ -357,7 +339,7 @@ void tcp_close(struct tcp *t)
         return;
     tcp_move(t, TCP_STATE_CLOSING);
     tcp_dial_detach(t);
-    linger_detach(t);
+    deadline_cancel(&t->linger);
     forget_later(t);
     buf_deinit(&t->queue);
     t->reading = false;
@@ -369,28 +351,22 @@ void tcp_close(struct tcp *t)
     }
 }
 
-static void on_linger_time(uv_timer_t *timer)
+static void on_linger_time(void *t)
 {
-    tcp_close(CONTAINER(struct tcp_linger, timer, timer)->t);
+    tcp_close(t);
 }
 
 void tcp_close_when_sent(struct tcp *t)
 {
     if (t->state == TCP_STATE_LINGERING)
         return;
-    struct tcp_linger *linger = NULL;
-    if (t->state == TCP_STATE_OPEN && t->failed == 0)
-        linger = calloc(1, sizeof *linger);
-    if (linger == NULL) {
+    if (t->state != TCP_STATE_OPEN || t->failed != 0 ||
+        deadline_set(t->loop, LIMIT_DRAIN_MS, on_linger_time, t, &t->linger) != ERR_OK) {
         tcp_close(t);
         return;
     }
     forget_later(t);
     tcp_move(t, TCP_STATE_LINGERING);
-    CHECK(uv_timer_init(&t->loop->uv, &linger->timer) == 0);
-    linger->t = t;
-    t->linger = linger;
-    uv_timer_start(&linger->timer, on_linger_time, LIMIT_DRAIN_MS, 0);
     if (!t->ended && !t->reading)
         read_start(t);
     if (t->state == TCP_STATE_LINGERING && t->send == NULL)

@@ -29,6 +29,7 @@
 
 #include "base/addr.h"
 #include "base/buf.h"
+#include "io/deadline.h"
 #include "io/loop.h"
 
 struct tcp;
@@ -71,12 +72,12 @@ struct tcp {
     struct loop_task later;            /* what must not happen inside the owner's call */
     struct tcp_dial
         *dial; /* resolver, connect request, timer; while CONNECTING; shared with libuv */
-    struct tcp_send *send;     /* the write in flight, with its bytes; owned; NULL while idle */
-    struct tcp_linger *linger; /* the timer of LINGERING; shared with libuv */
-    struct buf queue;          /* output behind send */
-    int failed;                /* uv error after which output is dropped; 0 = none */
-    uint8_t state;             /* enum tcp_state */
-    uint8_t socket;            /* enum tcp_socket, tcp.c: is there a libuv handle in u? */
+    struct tcp_send *send;   /* the write in flight, with its bytes; owned; NULL while idle */
+    struct deadline *linger; /* of LINGERING */
+    struct buf queue;        /* output behind send */
+    int failed;              /* uv error after which output is dropped; 0 = none */
+    uint8_t state;           /* enum tcp_state */
+    uint8_t socket;          /* enum tcp_socket, tcp.c: is there a libuv handle in u? */
     bool reading, ended;
     bool due_turn, due_end, due_closed; /* what later will do */
 };

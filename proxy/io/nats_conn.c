@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nats_conn.c
+ *
+ *   DIALLING --connected--> GREETING --INFO--> OPEN --error, loss, end--> CLOSING --both closed-->
+ * freed ^  \--refused: next server             |
+ *      |___/   none left > CLOSING            |-- silent for LIMIT_DIAL_MS, not NATS > CLOSING
+ *
+ * Happy path: accept, dial, session, feed and flush in both directions, the application closes,
+ * what it said last goes up, both sockets close. Ways it ends: either side closes or resets, either
+ * side sends what is not NATS, no server can be reached, no memory, the plane closes.
+ *
+ * Back-pressure: a side is read only while the other side's output is at most LIMIT_OUT_HIGH_BYTES.
+ * What a session could not take of a read is kept here, at most one read. A side whose own output
+ * grows although the other one says nothing (answers to its own mistakes) is read up to
+ * LIMIT_OUT_OWN_BYTES; the mark is higher so that a client that writes before it reads cannot block
+ * itself.
+ */
+#include "io/nats_conn.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "io/deadline.h"
+#include "io/tcp.h"
+
+enum nats_conn_state { STATE_DIALLING, STATE_GREETING, STATE_OPEN, STATE_CLOSING, STATE_COUNT };
+
+struct nats_conn {
+    struct tcp side[SIDES];
+    struct nats_conns *all;
+    struct nats_conn *next, **link;
+    struct nats_session *session; /* GREETING and OPEN only; owned */
+    struct buf kept[SIDES];       /* input that the session had no room for */
+    struct deadline *greeting;
+    uint64_t dialled_ns;
+    uint8_t state;         /* enum nats_conn_state */
+    uint8_t server, tried; /* index into servers; how many were dialled */
+};
+
+static const enum counter rx[SIDES] = {COUNTER_NATS_RX_APP, COUNTER_NATS_RX_UP};
+static const enum counter tx[SIDES] = {COUNTER_NATS_TX_APP, COUNTER_NATS_TX_UP};
+
+/* ---- states ---- */
+
+#define TO(state) (1u << STATE_##state)
+static const uint8_t moves[STATE_COUNT] = {
+    [STATE_DIALLING] = TO(GREETING) | TO(CLOSING),
+    [STATE_GREETING] = TO(OPEN) | TO(CLOSING),
+    [STATE_OPEN] = TO(CLOSING),
+};
+#undef TO
+
+static void move(struct nats_conn *c, enum nats_conn_state to)
+{
+    CHECK((moves[c->state] >> to & 1u) != 0);
+    c->state = (uint8_t)to;
+    deadline_cancel(&c->greeting);
+    if (to != STATE_CLOSING)
+        return;
+    nats_session_free(&c->session);
+    buf_deinit(&c->kept[SIDE_APP]);
+    buf_deinit(&c->kept[SIDE_UP]);
+}
+
+static struct nats_conn *conn_of(struct tcp *t, enum nats_side side)
+{
+    return (struct nats_conn *)(void *)((char *)t - offsetof(struct nats_conn, side) -
+                                        side * sizeof *t);
+}
+
+static enum nats_side other(enum nats_side side)
+{
+    return side == SIDE_APP ? SIDE_UP : SIDE_APP;
+}
+
+static const struct nats_server *server_of(const struct nats_conn *c)
+{
+    return &c->all->servers[c->server];
+}
+
+static void log_conn(enum log_level level, const char *msg, const struct nats_conn *c,
+                     const char *reason)
+{
+    char app[ADDR_TEXT_BYTES], up[ADDR_TEXT_BYTES];
+    if (log_is_on(level))
+        log_event(level, msg, "plane", "nats", "reason", reason, "upstream",
+                  addr_print(server_of(c)->addr, up), "app", tcp_peer(&c->side[SIDE_APP], app),
+                  NULL);
+}
+
+/* ---- ends ---- */
+
+static bool is_gone(const struct tcp *t)
+{
+    return t->state == TCP_STATE_NEW || t->state == TCP_STATE_CLOSED;
+}
+
+static void release(struct nats_conn *c)
+{
+    struct nats_conns *all = c->all;
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    all->n--;
+    all->loop->connections--;
+    gauge_add(&all->loop->counters, GAUGE_NATS_CONNS, -1);
+    free(c);
+    all->on_released(all);
+}
+
+static void abandon(struct nats_conn *c)
+{
+    if (c->state == STATE_CLOSING)
+        return;
+    move(c, STATE_CLOSING);
+    tcp_close(&c->side[SIDE_APP]);
+    tcp_close(&c->side[SIDE_UP]);
+}
+
+void nats_conns_close(struct nats_conns *all)
+{
+    for (struct nats_conn *c = all->first; c != NULL; c = c->next) {
+        if (c->state != STATE_CLOSING)
+            move(c, STATE_CLOSING);
+        tcp_close(&c->side[SIDE_APP]);
+        tcp_close(&c->side[SIDE_UP]);
+    }
+}
+
+/* ---- bytes ---- */
+
+static void lend_scratch(struct nats_conn *c)
+{
+    for (enum nats_side side = 0; side < SIDES; side++) {
+        struct buf *out = nats_session_out(c->session, side);
+        if (out->data == NULL) {
+            *out = c->all->scratch[side];
+            c->all->scratch[side] = (struct buf){0};
+        }
+    }
+}
+
+static void take_scratch_back(struct nats_conn *c)
+{
+    for (enum nats_side side = 0; side < SIDES; side++) {
+        struct buf *out = nats_session_out(c->session, side);
+        struct buf *scratch = &c->all->scratch[side];
+        buf_deinit(scratch);
+        *scratch = *out; /* flushed: empty */
+        *out = (struct buf){0};
+        if (scratch->cap > 2 * LIMIT_OUT_HIGH_BYTES + LIMIT_READ_BYTES)
+            buf_deinit(scratch);
+    }
+}
+
+/* What the session wrote, to the sockets. */
+static enum err flush(struct nats_conn *c)
+{
+    enum err e = ERR_OK;
+    for (enum nats_side side = 0; side < SIDES; side++) {
+        struct buf *out = nats_session_out(c->session, side);
+        size_t n = buf_len(out);
+        if (n == 0)
+            continue;
+        count(&c->all->loop->counters, tx[side], n);
+        if (tcp_write(&c->side[side], buf_span(out)) != ERR_OK)
+            e = ERR_NOMEM;
+        buf_consume(out, n);
+    }
+    return e;
+}
+
+static bool has_room(const struct nats_conn *c, enum nats_side side)
+{
+    return tcp_queued(&c->side[other(side)]) <= LIMIT_OUT_HIGH_BYTES &&
+           tcp_queued(&c->side[side]) <= LIMIT_OUT_OWN_BYTES;
+}
+
+/* Feeds *in and flushes; *in is what could not be taken. ERR_NOMEM: bytes were lost. */
+static enum err feed(struct nats_conn *c, enum nats_side side, struct span *in)
+{
+    enum err e;
+    lend_scratch(c);
+    do {
+        size_t used = 0;
+        e = nats_session_feed(c->session, side, *in, &used);
+        *in = span_skip(*in, used);
+        enum err flushed = flush(c);
+        if (e == ERR_OK)
+            e = flushed;
+        if (used == 0)
+            break;
+    } while (e == ERR_OK && in->n != 0 && !nats_session_is_closing(c->session) &&
+             has_room(c, side));
+    take_scratch_back(c);
+    return e;
+}
+
+static void update_reading(struct nats_conn *c)
+{
+    for (enum nats_side side = 0; side < SIDES; side++)
+        tcp_read(&c->side[side], buf_len(&c->kept[side]) == 0 && has_room(c, side) &&
+                                     nats_session_wants_read(c->session, side));
+}
+
+/* The session said its last words; they are in the sockets' queues. */
+static void part(struct nats_conn *c)
+{
+    move(c, STATE_CLOSING);
+    tcp_close_when_sent(&c->side[SIDE_APP]);
+    tcp_close_when_sent(&c->side[SIDE_UP]);
+}
+
+static void lost(struct nats_conn *c, enum nats_side side, enum err e)
+{
+    nats_session_lost(c->session, side, e);
+    if (flush(c) != ERR_OK) {
+        abandon(c);
+        return;
+    }
+    move(c, STATE_CLOSING);
+    tcp_close(&c->side[side]);
+    tcp_close_when_sent(&c->side[other(side)]);
+}
+
+static void not_good(struct nats_conn *c)
+{
+    struct nats_conns *all = c->all;
+    if (c->state == STATE_GREETING) {
+        all->good = (c->server + 1) % all->server_count;
+        all->on_dialled(all, false);
+    } else {
+        all->on_lost(all);
+    }
+}
+
+static void log_bad_bytes(const struct nats_conn *c, enum nats_side side, enum err e)
+{
+    const char *reason = err_info(e)->text;
+    if (side == SIDE_APP)
+        log_conn(LOG_WARN, "application connection ended: it does not speak NATS as it should", c,
+                 reason);
+    else if (c->state == STATE_GREETING)
+        log_conn(LOG_ERROR, "upstream does not speak NATS; check --nats-upstream", c, reason);
+    else
+        log_conn(LOG_ERROR, "upstream sent bytes that do not parse", c, reason);
+}
+
+/* After a feed: e as it returned. True if c goes on. */
+static bool goes_on(struct nats_conn *c, enum nats_side side, enum err e)
+{
+    if (e == ERR_NOMEM) {
+        log_conn(LOG_ERROR, "connection ended: out of memory", c, err_info(e)->text);
+        abandon(c);
+        return false;
+    }
+    if (e == ERR_OK && !nats_session_is_closing(c->session))
+        return true;
+    if (e != ERR_OK)
+        log_bad_bytes(c, side, e);
+    if (side == SIDE_UP)
+        not_good(c);
+    part(c);
+    return false;
+}
+
+static void greeted(struct nats_conn *c)
+{
+    struct nats_conns *all = c->all;
+    move(c, STATE_OPEN);
+    count_latency(&all->loop->counters, LATENCY_NATS, (uv_hrtime() - c->dialled_ns) / 1000);
+    all->good = c->server;
+    all->on_dialled(all, true);
+}
+
+static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
+{
+    count(&c->all->loop->counters, rx[side], in.n);
+    enum err e = feed(c, side, &in);
+    if (!goes_on(c, side, e))
+        return;
+    if (in.n != 0 && buf_append(&c->kept[side], in) != ERR_OK) {
+        goes_on(c, side, ERR_NOMEM);
+        return;
+    }
+    if (c->state == STATE_GREETING && nats_session_wants_read(c->session, SIDE_APP))
+        greeted(c);
+    update_reading(c);
+}
+
+/* Room again: what was kept goes first. */
+static void on_drained(struct nats_conn *c)
+{
+    if (c->state == STATE_CLOSING)
+        return;
+    for (enum nats_side side = 0; side < SIDES; side++) {
+        struct buf *kept = &c->kept[side];
+        struct span in = buf_span(kept);
+        if (in.n == 0 || !has_room(c, side))
+            continue;
+        enum err e = feed(c, side, &in);
+        if (!goes_on(c, side, e))
+            return;
+        buf_consume(kept, buf_len(kept) - in.n);
+        if (in.n == 0)
+            buf_deinit(kept);
+    }
+    update_reading(c);
+}
+
+/* ---- the upstream ---- */
+
+static const struct tcp_handler up_handler;
+
+static void dial(struct nats_conn *c)
+{
+    struct nats_conns *all = c->all;
+    if (c->tried == all->server_count) {
+        log_conn(LOG_WARN, "connection closed: no NATS server can be reached", c, "all were tried");
+        abandon(c);
+        all->on_dialled(all, false);
+        return;
+    }
+    if (c->tried != 0)
+        c->server = (uint8_t)((c->server + 1u) % all->server_count);
+    c->tried++;
+    c->side[SIDE_UP] = (struct tcp){0};
+    c->dialled_ns = uv_hrtime();
+    if (tcp_dial(&c->side[SIDE_UP], all->loop, server_of(c)->addr, &up_handler) != ERR_OK)
+        goes_on(c, SIDE_UP, ERR_NOMEM);
+}
+
+static void on_silent(void *arg)
+{
+    struct nats_conn *c = arg;
+    log_conn(LOG_ERROR, "upstream does not speak NATS; check --nats-upstream", c,
+             "connected, but no INFO came");
+    not_good(c);
+    lost(c, SIDE_UP, ERR_UPSTREAM_PROTOCOL);
+}
+
+static void up_connected(struct tcp *t)
+{
+    struct nats_conn *c = conn_of(t, SIDE_UP);
+    struct nats_conns *all = c->all;
+    count(&all->loop->counters, COUNTER_NATS_CONNS_UP, 1);
+    move(c, STATE_GREETING);
+    if (nats_session_new(&server_of(c)->ns, &c->session) != ERR_OK ||
+        deadline_set(all->loop, LIMIT_DIAL_MS, on_silent, c, &c->greeting) != ERR_OK) {
+        log_conn(LOG_ERROR, "connection ended: out of memory", c, "");
+        abandon(c);
+        return;
+    }
+    update_reading(c);
+}
+
+static void up_ended(struct tcp *t, int status)
+{
+    struct nats_conn *c = conn_of(t, SIDE_UP);
+    const char *reason = status == 0 ? "closed by the server" : uv_strerror(status);
+    if (c->state == STATE_DIALLING) {
+        count(&c->all->loop->counters, COUNTER_NATS_DIAL_FAIL, 1);
+        log_conn(LOG_WARN, "NATS server cannot be reached", c, reason);
+        tcp_close(t); /* up_closed dials the next one */
+        return;
+    }
+    log_conn(LOG_WARN, "upstream lost; the application's connection is closed", c, reason);
+    not_good(c);
+    lost(c, SIDE_UP, ERR_UPSTREAM_LOST);
+}
+
+static void closed(struct nats_conn *c)
+{
+    if (is_gone(&c->side[SIDE_APP]) && is_gone(&c->side[SIDE_UP]))
+        release(c);
+}
+
+static void up_closed(struct tcp *t)
+{
+    struct nats_conn *c = conn_of(t, SIDE_UP);
+    if (c->state == STATE_DIALLING)
+        dial(c);
+    else
+        closed(c);
+}
+
+static void up_read(struct tcp *t, struct span in)
+{
+    on_read(conn_of(t, SIDE_UP), SIDE_UP, in);
+}
+
+static void up_drained(struct tcp *t)
+{
+    on_drained(conn_of(t, SIDE_UP));
+}
+
+static const struct tcp_handler up_handler = {.on_connected = up_connected,
+                                              .on_read = up_read,
+                                              .on_drained = up_drained,
+                                              .on_end = up_ended,
+                                              .on_closed = up_closed};
+
+/* ---- the application ---- */
+
+static void app_read(struct tcp *t, struct span in)
+{
+    on_read(conn_of(t, SIDE_APP), SIDE_APP, in);
+}
+
+static void app_drained(struct tcp *t)
+{
+    on_drained(conn_of(t, SIDE_APP));
+}
+
+/* It is read, and written to, only when there is a session. */
+static void app_ended(struct tcp *t, int status)
+{
+    struct nats_conn *c = conn_of(t, SIDE_APP);
+    log_conn(LOG_DEBUG, "application closed its connection", c,
+             status == 0 ? "" : uv_strerror(status));
+    lost(c, SIDE_APP, ERR_IO);
+}
+
+static void app_closed(struct tcp *t)
+{
+    closed(conn_of(t, SIDE_APP));
+}
+
+static const struct tcp_handler app_handler = {
+    .on_read = app_read, .on_drained = app_drained, .on_end = app_ended, .on_closed = app_closed};
+
+enum err nats_conn_open(struct nats_conns *all, uv_stream_t *server)
+{
+    struct nats_conn *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return ERR_NOMEM;
+    c->all = all;
+    c->server = (uint8_t)all->good;
+    c->next = all->first;
+    c->link = &all->first;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    all->first = c;
+    all->n++;
+    all->loop->connections++;
+    gauge_add(&all->loop->counters, GAUGE_NATS_CONNS, 1);
+    if (tcp_accept(&c->side[SIDE_APP], all->loop, server, &app_handler) != ERR_OK) {
+        abandon(c); /* gone before it was taken; app_closed follows */
+        return ERR_OK;
+    }
+    count(&all->loop->counters, COUNTER_NATS_CONNS, 1);
+    dial(c);
+    return ERR_OK;
+}
