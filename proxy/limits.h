@@ -44,9 +44,11 @@ enum {
 
     /* NATS: the server's default max_control_line; the mapped line must fit too. */
     LIMIT_NATS_CONTROL_LINE = 4096,
-    /* CONNECT and INFO lines: the server takes CONNECT lines up to its max_control_line too, but
-     * INFO of a large cluster is longer. */
+    /* CONNECT and INFO lines, and all lines of the server: INFO of a large cluster is long, and a
+     * MSG line holds a subject, a reply and a sid that came in different lines. */
     LIMIT_NATS_INFO_LINE = 64 * 1024,
+    /* Subscriptions of one connection that need several upstream ones; each is remembered here. */
+    LIMIT_NATS_MULTI_SUBS = 65536,
 
     /* HTTP/1.1 request head on the health listener and the client port. */
     LIMIT_HTTP1_HEAD_BYTES = 8 * 1024,

@@ -5,7 +5,7 @@
  *   app bytes --feed(SIDE_APP)--> parse, map, write --> out(SIDE_UP)  --> upstream
  *   app bytes <-- out(SIDE_APP) <-- strip, write <--feed(SIDE_UP)--   upstream bytes
  *
- *   WAIT_INFO --INFO from up--> WAIT_CONNECT --CONNECT from app--> OPEN --error, loss--> CLOSING
+ *   WAIT_INFO --INFO from up--> WAIT_CONNECT --first line from app--> OPEN --error, loss--> CLOSING
  *
  * Payloads are streamed: a message larger than every buffer passes in pieces. A control line that
  * arrives in pieces is kept here; nothing else of the input is. Per connection there is state only
@@ -33,19 +33,23 @@ struct nats_ns {
 struct nats_session; /* sizes matter: 5,000 idle ones must stay small */
 
 /* ERR_NOMEM. ns is shared and outlives the session. */
-enum err nats_session_new(const struct nats_ns *ns, struct nats_session **ret_session) ATTR_MUST_USE;
+enum err nats_session_new(const struct nats_ns *ns,
+                          struct nats_session **ret_session) ATTR_MUST_USE;
 void nats_session_free(struct nats_session **s);
 
 /*
- * Bytes that arrived from side. *ret_used says how many were taken: fewer than in.n only when the
- * other side's output is above LIMIT_OUT_HIGH_BYTES (keep the rest, stop reading, feed again after
- * out was sent) or when the session is CLOSING. Errors close: the last words are in out().
+ * Bytes that arrived from side. *ret_used (written on errors, too) says how many were taken: fewer
+ * than in.n only when nats_session_wants_read(side) has become false: keep the rest, stop reading,
+ * feed again when it is true, which only sending of out() or the other side's words can bring
+ * about. Errors close: the last words are in out().
  */
 enum err nats_session_feed(struct nats_session *s, enum nats_side side, struct span in,
                            size_t *ret_used) ATTR_MUST_USE;
-/* Bytes to be written to side; io consumes from it. Borrows the session. */
+/* Bytes to be written to side; io consumes from it, and buf_trim()s it when it is sent, so that an
+ * idle session holds no buffers. Borrows the session. */
 struct buf *nats_session_out(struct nats_session *s, enum nats_side side);
-/* False while there is no room for what side would say, and for the application before INFO. */
+/* False while there is no room for what side would say or be told, and for the application before
+ * INFO; always false when CLOSING. */
 bool nats_session_wants_read(const struct nats_session *s, enum nats_side side);
 /* One side is gone (e: why). The other one gets its last words in out(); the session is CLOSING. */
 void nats_session_lost(struct nats_session *s, enum nats_side side, enum err e);

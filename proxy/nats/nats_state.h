@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nats_state - what one session remembers; private to this folder.
+ *
+ *   flow[SIDE_APP]: what the application says      out[SIDE_UP]:  what the server will hear
+ *   flow[SIDE_UP]:  what the server says           out[SIDE_APP]: what the application will hear
+ *
+ * A payload is passed while it arrives. A line of our own for the same ears (-ERR 'Permissions
+ * Violation', an extra UNSUB) may not fall into it: it waits in later[] until the payload has
+ * ended.
+ */
+#ifndef NATS_NATS_STATE_H
+#define NATS_NATS_STATE_H
+
+#include "base/attr.h"
+#include "nats/nats_oks.h"
+#include "nats/nats_session.h"
+#include "nats/nats_subs.h"
+#include "wire/nats_parse.h"
+
+enum nats_state { NATS_WAIT_INFO, NATS_WAIT_CONNECT, NATS_OPEN, NATS_CLOSING, NATS_STATES };
+
+/* What one side is in the middle of saying. */
+struct nats_flow {
+    struct nats_reader reader;
+    uint32_t left; /* bytes of payload and its CR LF still to come; 0 = between messages */
+    bool drop;     /* the payload goes nowhere */
+};
+
+struct nats_session {
+    const struct nats_ns *ns; /* shares */
+    struct nats_flow flow[SIDES];
+    struct buf out[SIDES];
+    struct buf later[SIDES]; /* own lines behind the payload that is passing to this side */
+    struct nats_oks oks;
+    struct nats_subs subs;
+    uint32_t max_payload;    /* of the last INFO; 0 = unknown */
+    uint32_t pings;          /* of the application, unanswered */
+    uint32_t barrier_behind; /* of those, how many are to be answered before our own PING */
+    enum nats_state state;
+    bool barrier;        /* our own PING is unanswered */
+    bool verbose, echo;  /* CONNECT's, as the server has them: true, true by default */
+    bool headers;        /* CONNECT's */
+    bool server_headers; /* INFO's */
+};
+
+/* The one function that moves between states. */
+void nats_state_move(struct nats_session *s, enum nats_state to);
+
+/* A payload is on its way to side. */
+static inline bool nats_is_mid_payload(const struct nats_session *s, enum nats_side side)
+{
+    const struct nats_flow *f = &s->flow[side == SIDE_APP ? SIDE_UP : SIDE_APP];
+    return f->left != 0 && !f->drop;
+}
+
+/* Where a line of our own for side is to be appended. */
+static inline struct buf *nats_voice(struct nats_session *s, enum nats_side side)
+{
+    return nats_is_mid_payload(s, side) ? &s->later[side] : &s->out[side];
+}
+
+/* Begin a payload of n bytes behind a line that was written (or, drop, was not). Takes it from *in
+ * at once if it lies there whole; else feed goes on with it. */
+enum err nats_payload_begin(struct nats_session *s, enum nats_side from, uint32_t n, bool drop,
+                            struct span *in) ATTR_MUST_USE;
+
+/* One line of the application / of the server, without its LF; *in is what follows it. */
+enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *in) ATTR_MUST_USE;
+enum err nats_to_app_line(struct nats_session *s, struct span line, struct span *in) ATTR_MUST_USE;
+
+/* Upstream sids: 'e' own events, 'd' own requests, '1'..'4' requests of the ancestors, nearest
+ * first; then the application's sid. */
+static inline char nats_letter(unsigned slice)
+{
+    return "ed1234"[slice];
+}
+
+/* UNSUB letter+sid for each bit of slices. own: the application did not ask for any of them;
+ * otherwise the first one's +OK is the application's. */
+enum err nats_unsub_slices(struct nats_session *s, unsigned slices, struct span sid,
+                           struct span max, bool own) ATTR_MUST_USE;
+/* In verbose mode: one more line that the server will answer with +OK. */
+static inline enum err nats_expect_ok(struct nats_session *s, bool swallow)
+{
+    return s->verbose ? nats_oks_push(&s->oks, swallow) : ERR_OK;
+}
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nats_to_up - one line of the application: into the slice, or answered here.
+ *
+ * Whatever the application writes as a subject, reply or group goes up behind the session's own
+ * prefix, unjudged: the server is the judge of its form, and inside the prefix it can reach nothing
+ * else (tried: a publish to "P.>" or "P.*" is a literal to the server). What is answered here:
+ * $SYS, JetStream's API, subscriptions that are no filters, and limits.
+ */
+#include <stdio.h>
+
+#include "limits.h"
+#include "nats/nats_info.h"
+#include "nats/nats_state.h"
+#include "wire/nats_write.h"
+
+static enum err say_err(struct nats_session *s, const char *text)
+{
+    return nats_write_err(nats_voice(s, SIDE_APP), span_str(text));
+}
+
+/* -ERR 'Permissions Violation for <what> "<subject>"[ using queue "<queue>"]' */
+static enum err deny(struct nats_session *s, const char *what, const struct nats_line *l)
+{
+    struct buf text = {0};
+    enum err e = buf_printf(&text, "Permissions Violation for %s \"", what);
+    if (e == ERR_OK)
+        e = buf_append(&text, l->subject);
+    if (e == ERR_OK && l->queue.n != 0) {
+        e = buf_append(&text, SPAN_LIT("\" using queue \""));
+        if (e == ERR_OK)
+            e = buf_append(&text, l->queue);
+    }
+    if (e == ERR_OK)
+        e = buf_append_byte(&text, '"');
+    if (e == ERR_OK)
+        e = nats_write_err(nats_voice(s, SIDE_APP), buf_span(&text));
+    buf_deinit(&text);
+    count(s->ns->counters, COUNTER_DENIED_SYS, 1);
+    return e;
+}
+
+/* $JS.API.… and $JS.<domain>.API.… */
+static bool is_jetstream_api(struct span subject)
+{
+    if (!span_has_prefix(subject, SPAN_LIT("$JS.")))
+        return false;
+    struct span rest = span_skip(subject, 4);
+    if (span_has_prefix(rest, SPAN_LIT("API.")))
+        return true;
+    const uint8_t *dot = memchr(rest.p, '.', rest.n);
+    return dot != NULL &&
+           span_has_prefix(span_skip(rest, (size_t)(dot - rest.p) + 1), SPAN_LIT("API."));
+}
+
+/* In the place of the request, its answer is published: to the requester's own inbox, so that it
+ * comes back as any answer does. */
+static enum err answer_jetstream(struct nats_session *s, const struct nats_line *l)
+{
+    static const char body[] =
+        "{\"type\":\"io.nats.jetstream.api.v1.error\",\"error\":{\"code\":503,\"err_code\":10076,"
+        "\"description\":\"JetStream not enabled (bulkhead does not serve it in this version)\"}}";
+    char size[8];
+    int n = snprintf(size, sizeof size, "%zu", sizeof body - 1);
+    struct nats_line answer = {
+        .op = NATS_OP_PUB, .subject = l->reply, .payload_text = span_of(size, (size_t)n)};
+    enum err e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), &answer);
+    if (e == ERR_OK)
+        e = buf_append(&s->out[SIDE_UP], span_of(body, sizeof body - 1));
+    if (e == ERR_OK)
+        e = buf_append(&s->out[SIDE_UP], SPAN_LIT("\r\n"));
+    count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
+    return e == ERR_OK ? nats_expect_ok(s, false) : e;
+}
+
+/* A subject that starts with '$'. True: it was dealt with, the payload goes nowhere. */
+static bool publish_reserved(struct nats_session *s, const struct nats_line *l, enum err *ret_error)
+{
+    if (subject_is_sys(l->subject)) {
+        *ret_error = deny(s, "Publish to", l);
+        return true;
+    }
+    /* A client that does not hear itself would not hear our answer either: its request passes, and
+     * the server finds no responders for it inside the slice. */
+    if (l->reply.n == 0 || !s->echo || !is_jetstream_api(l->subject))
+        return false;
+    *ret_error = answer_jetstream(s, l);
+    return true;
+}
+
+static enum err publish(struct nats_session *s, const struct nats_line *l, struct span *in)
+{
+    if (s->max_payload != 0 && l->payload_bytes > s->max_payload)
+        return ERR_NATS_PAYLOAD;
+    if (l->op == NATS_OP_HPUB && !(s->headers && s->server_headers))
+        return ERR_NATS_HEADERS;
+    struct span prefix = subject_map_pub_prefix(&s->ns->map);
+    if (nats_write_pub_bytes(prefix, l) > LIMIT_NATS_CONTROL_LINE)
+        return ERR_NATS_CONTROL_LINE;
+    enum err e = ERR_OK;
+    if (l->subject.p[0] == '$' && publish_reserved(s, l, &e))
+        return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in) : e;
+    e = nats_write_pub(&s->out[SIDE_UP], prefix, l);
+    if (e == ERR_OK)
+        e = nats_expect_ok(s, false);
+    if (e != ERR_OK)
+        return e;
+    count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
+    return nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in);
+}
+
+/* One upstream SUB. Whose group a queue is in is the namespace algebra's to say. */
+static enum err write_sub(struct nats_session *s, const struct nats_line *l, unsigned slice)
+{
+    const struct subject_map *map = &s->ns->map;
+    struct buf group = {0};
+    enum err e = ERR_OK;
+    if (l->queue.n != 0)
+        e = subject_map_group(map, slice, l->queue, &group);
+    struct nats_sub_line line = {
+        .prefix = span_of(map->slice[slice].text, map->slice[slice].n),
+        .subject = l->subject,
+        .queue = buf_span(&group),
+        .letter = nats_letter(slice),
+        .sid = l->sid,
+    };
+    if (e == ERR_OK && nats_write_sub_bytes(&line) > LIMIT_NATS_CONTROL_LINE)
+        e = ERR_NATS_CONTROL_LINE;
+    if (e == ERR_OK)
+        e = nats_write_sub(&s->out[SIDE_UP], &line);
+    buf_deinit(&group);
+    return e;
+}
+
+static enum err write_subs(struct nats_session *s, const struct nats_line *l, unsigned slices)
+{
+    enum err e = ERR_OK;
+    for (unsigned i = 0; i < s->ns->map.slices && e == ERR_OK; i++) {
+        if ((slices >> i & 1) == 0)
+            continue;
+        e = write_sub(s, l, i);
+        if (e == ERR_OK)
+            e = nats_expect_ok(s, i != 0);
+    }
+    return e;
+}
+
+static enum err subscribe(struct nats_session *s, const struct nats_line *l)
+{
+    if (subject_is_sys(l->subject))
+        return deny(s, "Subscription to", l);
+    if (!subject_is_valid_filter(l->subject)) {
+        count(s->ns->counters, COUNTER_DENIED_SUBJECT, 1);
+        return say_err(s, err_info(ERR_SUBJECT_INVALID)->nats_text);
+    }
+    unsigned slices = subject_map_sub_slices(&s->ns->map, l->subject);
+    const struct nats_sub *known = nats_subs_find(&s->subs, l->sid);
+    if (known != NULL && known->slices != 0) {
+        slices = 1; /* a sid in use: the server ignores the line, and answers it */
+    } else if (slices != 1 || known != NULL) {
+        enum err e = nats_subs_add(&s->subs, l->sid, slices);
+        if (e == ERR_NATS_SUBS) {
+            count(s->ns->counters, COUNTER_DENIED_SUBJECT, 1);
+            return say_err(s, err_info(e)->nats_text);
+        }
+        if (e != ERR_OK)
+            return e;
+    }
+    count(s->ns->counters, COUNTER_NATS_SUBS, 1);
+    return write_subs(s, l, slices);
+}
+
+enum err nats_unsub_slices(struct nats_session *s, unsigned slices, struct span sid,
+                           struct span max, bool own)
+{
+    bool swallow = own;
+    enum err e = ERR_OK;
+    for (unsigned i = 0; slices >> i != 0 && e == ERR_OK; i++) {
+        if ((slices >> i & 1) == 0)
+            continue;
+        e = nats_write_unsub(nats_voice(s, SIDE_UP), nats_letter(i), sid, max);
+        if (e == ERR_OK)
+            e = nats_expect_ok(s, swallow);
+        swallow = true;
+    }
+    return e;
+}
+
+static enum err unsubscribe(struct nats_session *s, const struct nats_line *l)
+{
+    if (7 + l->sid.n + 1 + l->max.n > LIMIT_NATS_CONTROL_LINE)
+        return ERR_NATS_CONTROL_LINE;
+    struct nats_sub *sub = nats_subs_find(&s->subs, l->sid);
+    if (sub == NULL || sub->slices == 0)
+        return nats_unsub_slices(s, 1, l->sid, l->max, false);
+    unsigned slices = sub->slices;
+    /* As the server: a maximum that is none, or is reached already, ends it now. */
+    uint32_t max = 0;
+    if (nats_parse_size(l->max, &max) && max > sub->delivered) {
+        sub->max = max;
+        return nats_unsub_slices(s, slices, l->sid, l->max, false);
+    }
+    nats_subs_remove(&s->subs, sub);
+    return nats_unsub_slices(s, slices, l->sid, SPAN_NONE, false);
+}
+
+static enum err connect_line(struct nats_session *s, struct span json)
+{
+    struct nats_connect connect = {s->verbose, s->echo, s->headers};
+    enum err e = nats_connect_write(s->ns, json, &s->out[SIDE_UP], &connect);
+    if (e != ERR_OK)
+        return e;
+    s->verbose = connect.verbose;
+    s->echo = connect.echo;
+    s->headers = connect.headers;
+    return nats_expect_ok(s, false);
+}
+
+/* A client that begins without CONNECT is one with the server's defaults; only our credentials are
+ * to be said before it. */
+static enum err begin_without_connect(struct nats_session *s)
+{
+    if (!nats_has_credentials(s->ns))
+        return ERR_OK;
+    struct nats_connect connect = {0};
+    enum err e = nats_connect_write(s->ns, SPAN_LIT("{}"), &s->out[SIDE_UP], &connect);
+    return e == ERR_OK ? nats_expect_ok(s, true) : e;
+}
+
+enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *in)
+{
+    struct nats_line l;
+    enum err e = nats_parse_line(NATS_FROM_CLIENT, line, &l);
+    if (e == ERR_OK && s->state == NATS_WAIT_CONNECT) {
+        nats_state_move(s, NATS_OPEN);
+        if (l.op != NATS_OP_CONNECT)
+            e = begin_without_connect(s);
+    }
+    if (e != ERR_OK)
+        return e;
+    switch (l.op) {
+    case NATS_OP_PUB:
+    case NATS_OP_HPUB:
+        return publish(s, &l, in);
+    case NATS_OP_SUB:
+        return subscribe(s, &l);
+    case NATS_OP_UNSUB:
+        return unsubscribe(s, &l);
+    case NATS_OP_CONNECT:
+        return connect_line(s, l.text);
+    case NATS_OP_PING:
+        s->pings++;
+        return buf_append(&s->out[SIDE_UP], SPAN_LIT("PING\r\n"));
+    case NATS_OP_PONG:
+        return buf_append(&s->out[SIDE_UP], SPAN_LIT("PONG\r\n"));
+    case NATS_OP_ERR:
+        return ERR_SYNTAX; /* the server closes, too */
+    case NATS_OP_OK:
+    case NATS_OP_INFO: /* the server takes these from a client and does nothing */
+    case NATS_OP_MSG:
+    case NATS_OP_HMSG:
+    case NATS_OPS:
+        break;
+    }
+    return ERR_OK;
+}
