@@ -35,12 +35,24 @@ enum {
     /* HTTP/2 flow-control windows we grant, per stream and per connection. */
     LIMIT_H2_STREAM_WINDOW = 1024 * 1024,
     LIMIT_H2_CONN_WINDOW = 16 * 1024 * 1024,
+    /* The window of one request: requests are small, and a stream of many tiny ones grows when it
+     * is mapped, so less of it is taken in ahead. */
+    LIMIT_H2_REQUEST_WINDOW = 256 * 1024,
+    /* Streams of one application connection at a time; every watch and keep-alive holds one, so
+     * far above need (etcd says 2^32 - 1). A stream costs us about 1 KiB. */
+    LIMIT_H2_STREAMS = 65536,
+    /* Streams that an application resets: this many at once, and so many a second on average;
+     * above it the connection is ended (each costs etcd a call that nobody waits for). */
+    LIMIT_H2_RESETS_BURST = 10000,
+    LIMIT_H2_RESETS_PER_S = 2000,
     /* SETTINGS and PING frames waiting for our answers: nghttp2's flood guard. */
     LIMIT_H2_OUTBOUND_ACKS = 1000,
     /* Keep-alive requests in flight on one stream before reading pauses. */
     LIMIT_KEEPALIVES_IN_FLIGHT = 4096,
     /* Calls that wait for the first usable upstream, per sidecar. */
     LIMIT_CALLS_WAITING = 4096,
+    /* Finished calls kept for the next ones, so that a busy sidecar does not allocate. */
+    LIMIT_CALLS_SPARE = 64,
 
     /* NATS: the server's default max_control_line; the mapped line must fit too. */
     LIMIT_NATS_CONTROL_LINE = 4096,
@@ -66,6 +78,10 @@ enum {
     LIMIT_DIAL_MS = 5000,
     LIMIT_BACKOFF_MIN_MS = 50,
     LIMIT_BACKOFF_MAX_MS = 5000,
+    /* A call that waits shortens the wait between attempts to this. */
+    LIMIT_BACKOFF_CALLED_MS = 250,
+    /* Between the two GOAWAYs of a drain: requests that were on their way are still served. */
+    LIMIT_GOAWAY_MS = 50,
 };
 
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_enroll - settle the namespace's entry and lease tag in the store, over the unary lane.
+ *
+ *   IDLE ── etcd_enroll_start ──> ASKING ── registry done ──> DONE
+ *    ^                             │  ^
+ *    │ the connection was lost     │  │ next request
+ *    ├─────────────────────────────┤  └── reply
+ *    │                             v any error, or no reply within LIMIT_DIAL_MS
+ *    └────── time is up ──────── BACKOFF
+ *
+ * What it asks and what a reply means is etcd/registry's; every step may be repeated.
+ */
+#ifndef IO_ETCD_ENROLL_H
+#define IO_ETCD_ENROLL_H
+
+#include "etcd/registry.h"
+#include "io/h2_client.h"
+#include "wire/grpc_frame.h"
+
+enum etcd_enroll_state { ETCD_ENROLL_IDLE, ETCD_ENROLL_ASKING, ETCD_ENROLL_BACKOFF,
+                         ETCD_ENROLL_DONE };
+
+struct etcd_enroll {
+    struct loop *loop;          /* shares */
+    struct span root;           /* borrows */
+    const struct ns_path *path; /* borrows */
+    void *owner;                /* shares */
+    struct etcd_link *link;     /* shares: the unary lane */
+    void (*on_done)(struct etcd_enroll *e);
+    void (*on_failed)(struct etcd_enroll *e); /* tried again later by itself */
+    void (*on_closed)(struct etcd_enroll *e);
+
+    enum etcd_enroll_state state;
+    enum err error; /* of the last try: ERR_REGISTRY, ERR_NO_UPSTREAM, … */
+    struct registry registry;
+    uint64_t backoff_ms;
+    struct h2_up_stream up;
+    struct buf request;
+    struct grpc_reader reader;
+    bool replied; /* a message of the current reply was fed */
+    uv_timer_t timer;
+};
+
+/* Set loop … on_closed first; the rest zeroed. */
+void etcd_enroll_open(struct etcd_enroll *e);
+void etcd_enroll_close(struct etcd_enroll *e);
+/* The link is usable: begin, unless it is done or under way. */
+void etcd_enroll_start(struct etcd_enroll *e);
+
+#endif

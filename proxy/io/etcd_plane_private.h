@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_plane_private - what the files of the etcd plane share.
+ *
+ *   etcd_plane.c ── owns ──> listener, h2_server…          applications
+ *        │  ├────── owns ──> etcd_link[2] ──> h2_client    upstream
+ *        │  └────── owns ──> etcd_enroll                   the registry, once
+ *        └── etcd_stream… : one call each, between one h2_app_stream and one h2_up_stream
+ */
+#ifndef IO_ETCD_PLANE_PRIVATE_H
+#define IO_ETCD_PLANE_PRIVATE_H
+
+#include "etcd/etcd_call.h"
+#include "etcd/registry.h"
+#include "io/etcd_enroll.h"
+#include "io/etcd_link.h"
+#include "io/etcd_plane.h"
+#include "io/h2_server.h"
+#include "io/listener.h"
+
+struct etcd_stream;
+
+struct etcd_plane {
+    struct etcd_plane_options options; /* what it points to is borrowed */
+    struct loop *loop;                 /* shares */
+    struct h2_hub hub;
+    struct etcd_ns ns;
+    struct listener *listener; /* owned */
+    struct addr addr;
+    struct h2_server *servers;
+    struct etcd_link links[ETCD_LANES];
+    struct etcd_enroll enroll;
+    /* Calls that wait for upstream, oldest first. */
+    struct etcd_stream *waiting, **waiting_end;
+    unsigned waiting_n;
+    struct etcd_stream *spare; /* finished calls, to be used again */
+    unsigned spare_n;
+    uv_timer_t timer; /* the next deadline of a call that waits, or the next step of the drain */
+    enum { ETCD_PLANE_SERVING, ETCD_PLANE_GOAWAY_SOON, ETCD_PLANE_GOAWAY, ETCD_PLANE_DRAINED } drain;
+    uint64_t drain_at_ms; /* the next step of the drain */
+    bool is_closing;
+    unsigned open_parts; /* servers, links, enroll and the timer: freed at 0 */
+};
+
+/* May a call of this route go upstream, as far as the registry is concerned? */
+bool etcd_plane_is_settled(const struct etcd_plane *p, const struct etcd_route *route);
+/* A call begins to wait until at_ms (0 = no deadline of its own): ask for the connection. */
+void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/h2_conn.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+enum {
+    FRAME_HEAD_BYTES = 9,
+    FRAME_BODY_BYTES = 16 * 1024, /* what nghttp2 puts into one frame */
+    /* A write is made of pieces until it has as many bytes as one read; the last goes over. */
+    SCRATCH_BYTES = LIMIT_READ_BYTES + 2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES),
+    FIELD_HEAD_BYTES = 7,
+};
+
+static void flush_all(struct loop_task *task);
+
+enum err h2_hub_init(struct h2_hub *hub, struct loop *loop)
+{
+    *hub = (struct h2_hub){.loop = loop};
+    hub->scratch = malloc(SCRATCH_BYTES);
+    return hub->scratch == NULL ? ERR_NOMEM : ERR_OK;
+}
+
+void h2_hub_deinit(struct h2_hub *hub)
+{
+    loop_cancel(&hub->flush);
+    free(hub->scratch);
+    *hub = (struct h2_hub){0};
+}
+
+/* -- reading --------------------------------------------------------------------------------- */
+bool h2_conn_feed(struct h2_conn *c, struct span in)
+{
+    if (c->ending)
+        return false;
+    ssize_t n = nghttp2_session_mem_recv(c->session, in.p, in.n);
+    h2_conn_touch(c);
+    if (n >= 0)
+        return true;
+    log_event(LOG_DEBUG, "HTTP/2 session failed", "reason", nghttp2_strerror((int)n), NULL);
+    h2_conn_end(c);
+    return false;
+}
+
+void h2_conn_consume(struct h2_conn *c, int32_t stream_id, size_t n)
+{
+    if (n == 0 || c->session == NULL)
+        return;
+    /* Fails only for lack of memory; the stream then stalls and its peer's deadline ends it. */
+    (void)nghttp2_session_consume_stream(c->session, stream_id, n);
+    h2_conn_touch(c);
+}
+
+void h2_conn_end(struct h2_conn *c)
+{
+    c->ending = true;
+    tcp_close(&c->tcp); /* also ends one that is lingering */
+}
+
+static void untouch(struct h2_conn *c)
+{
+    for (struct h2_conn **at = &c->hub->touched; c->touched && *at != NULL;)
+        if (*at == c) {
+            *at = c->touched_next;
+            c->touched = false;
+        } else {
+            at = &(*at)->touched_next;
+        }
+}
+
+void h2_conn_deinit(struct h2_conn *c)
+{
+    untouch(c);
+    nghttp2_session_del(c->session);
+    c->session = NULL;
+    buf_deinit(&c->block);
+}
+
+/* -- writing: once a turn -------------------------------------------------------------------- */
+void h2_conn_touch(struct h2_conn *c)
+{
+    if (c->touched || c->ending)
+        return;
+    c->touched = true;
+    c->touched_next = c->hub->touched;
+    c->hub->touched = c;
+    loop_later(c->hub->loop, &c->hub->flush, flush_all);
+}
+
+static bool scratch_send(struct h2_conn *c)
+{
+    struct h2_hub *hub = c->hub;
+    size_t n = hub->scratch_n;
+    hub->scratch_n = 0;
+    count(&hub->loop->counters, c->tx, n);
+    return tcp_write(&c->tcp, span_of(hub->scratch, n)) == ERR_OK;
+}
+
+/* Append to the scratch memory, sending what is there when it would not fit. */
+static bool scratch_append(struct h2_conn *c, const uint8_t *p, size_t n)
+{
+    struct h2_hub *hub = c->hub;
+    while (n != 0) {
+        size_t room = SCRATCH_BYTES - hub->scratch_n;
+        size_t part = n < room ? n : room;
+        memcpy(hub->scratch + hub->scratch_n, p, part);
+        hub->scratch_n += part;
+        p += part;
+        n -= part;
+        if (n != 0 && !scratch_send(c))
+            return false;
+    }
+    return true;
+}
+
+/* Fill the scratch memory from the session. False: broken. *ret_more: there may be more. */
+static bool fill(struct h2_conn *c, bool *ret_more)
+{
+    *ret_more = true;
+    while (c->hub->scratch_n < LIMIT_READ_BYTES) {
+        const uint8_t *p = NULL;
+        size_t before = c->hub->scratch_n;
+        ssize_t n = nghttp2_session_mem_send(c->session, &p);
+        if (n < 0)
+            return false;
+        if (n == 0 && c->hub->scratch_n == before) {
+            *ret_more = false;
+            return true;
+        }
+        if (!scratch_append(c, p, (size_t)n))
+            return false;
+    }
+    return true;
+}
+
+static void flush(struct h2_conn *c)
+{
+    if (c->session == NULL || c->ending)
+        return;
+    bool more = true;
+    while (more && tcp_queued(&c->tcp) <= LIMIT_OUT_HIGH_BYTES) {
+        bool ok = fill(c, &more);
+        if (ok && c->hub->scratch_n != 0)
+            ok = scratch_send(c);
+        c->hub->scratch_n = 0;
+        if (!ok) {
+            h2_conn_end(c);
+            return;
+        }
+    }
+    if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session) &&
+        !c->ending) {
+        c->ending = true;
+        tcp_close_when_sent(&c->tcp);
+    }
+}
+
+/* Flushing one session may touch another: bytes taken give a window back on the other side. */
+static void flush_all(struct loop_task *task)
+{
+    struct h2_hub *hub = (struct h2_hub *)((char *)task - offsetof(struct h2_hub, flush));
+    while (hub->touched != NULL) {
+        struct h2_conn *c = hub->touched;
+        hub->touched = c->touched_next;
+        c->touched = false;
+        flush(c);
+    }
+}
+
+/* -- header blocks --------------------------------------------------------------------------- */
+enum err h2_field_add(struct buf *block, const struct h2_field *f)
+{
+    CHECK(f->name.n <= UINT16_MAX && f->value.n <= UINT32_MAX);
+    enum err e = buf_reserve(block, FIELD_HEAD_BYTES + f->name.n + f->value.n);
+    if (e != ERR_OK)
+        return e;
+    uint16_t name_n = (uint16_t)f->name.n;
+    uint32_t value_n = (uint32_t)f->value.n;
+    uint8_t *to = block->data + block->tail;
+    *to = f->flags;
+    memcpy(to + 1, &name_n, sizeof name_n);
+    memcpy(to + 3, &value_n, sizeof value_n);
+    memcpy(to + FIELD_HEAD_BYTES, f->name.p, name_n);
+    if (value_n != 0)
+        memcpy(to + FIELD_HEAD_BYTES + name_n, f->value.p, value_n);
+    block->tail += FIELD_HEAD_BYTES + (size_t)name_n + value_n;
+    return ERR_OK;
+}
+
+bool h2_field_next(struct span *block, struct h2_field *ret_field)
+{
+    if (block->n == 0)
+        return false;
+    uint16_t name_n;
+    uint32_t value_n;
+    memcpy(&name_n, block->p + 1, sizeof name_n);
+    memcpy(&value_n, block->p + 3, sizeof value_n);
+    ret_field->flags = *block->p;
+    ret_field->name = span_of(block->p + FIELD_HEAD_BYTES, name_n);
+    ret_field->value = span_of(block->p + FIELD_HEAD_BYTES + name_n, value_n);
+    *block = span_skip(*block, FIELD_HEAD_BYTES + (size_t)name_n + value_n);
+    return true;
+}
+
+struct span h2_field_find(struct span block, struct span name)
+{
+    struct h2_field f;
+    while (h2_field_next(&block, &f))
+        if (span_eq(f.name, name))
+            return f.value;
+    return SPAN_NONE;
+}
+
+nghttp2_nv h2_nv(struct span name, struct span value, uint8_t flags)
+{
+    /* nghttp2 takes non-const pointers and only reads: it copies at submit. */
+    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
+                        .value = (uint8_t *)(uintptr_t)value.p,
+                        .namelen = name.n,
+                        .valuelen = value.n,
+                        .flags = flags & NGHTTP2_NV_FLAG_NO_INDEX};
+}
+
+int h2_conn_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    (void)session, (void)frame;
+    struct h2_conn *c = arg;
+    buf_consume(&c->block, buf_len(&c->block));
+    c->block_fields = 0;
+    c->block_over = false;
+    return 0;
+}
+
+int h2_conn_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
+{
+    (void)session, (void)frame;
+    struct h2_conn *c = arg;
+    struct h2_field f = {.name = span_of(name, name_n), .value = span_of(value, value_n), flags};
+    if (c->block_over)
+        return 0;
+    c->block_over = c->block_fields == H2_FIELDS_MAX ||
+                    buf_len(&c->block) + name_n + value_n > LIMIT_HEADER_LIST_BYTES ||
+                    h2_field_add(&c->block, &f) != ERR_OK;
+    c->block_fields++;
+    return 0;
+}
+
+/* -- bodies ---------------------------------------------------------------------------------- */
+ssize_t h2_body_pull(struct h2_body *b, size_t max, uint32_t *flags)
+{
+    size_t n = buf_len(b->bytes);
+    if (n == 0 && !b->ended) {
+        b->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (n <= max && b->ended)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    n = n < max ? n : max;
+    if (n != 0)
+        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    return (ssize_t)n;
+}
+
+int h2_body_move(struct h2_conn *c, struct h2_body *b, const uint8_t *frame_head, size_t n)
+{
+    /* nghttp2 would go on through a whole window: stop where flush() looks at the socket's queue. */
+    if (c->hub->scratch_n >= LIMIT_READ_BYTES)
+        return NGHTTP2_ERR_WOULDBLOCK;
+    if (!scratch_append(c, frame_head, FRAME_HEAD_BYTES) ||
+        !scratch_append(c, buf_span(b->bytes).p, n))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    buf_consume(b->bytes, n);
+    return 0;
+}
+
+void h2_body_resume(struct h2_conn *c, int32_t stream_id, struct h2_body *b)
+{
+    if (!b->deferred || c->session == NULL)
+        return;
+    b->deferred = false;
+    /* Fails only if the stream is gone, and then its on_stream_close says so. */
+    (void)nghttp2_session_resume_data(c->session, stream_id);
+    h2_conn_touch(c);
+}
