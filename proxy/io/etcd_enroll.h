@@ -18,8 +18,12 @@
 #include "io/h2_client.h"
 #include "wire/grpc_frame.h"
 
-enum etcd_enroll_state { ETCD_ENROLL_IDLE, ETCD_ENROLL_ASKING, ETCD_ENROLL_BACKOFF,
-                         ETCD_ENROLL_DONE };
+enum etcd_enroll_state {
+    ETCD_ENROLL_IDLE,
+    ETCD_ENROLL_ASKING,
+    ETCD_ENROLL_BACKOFF,
+    ETCD_ENROLL_DONE
+};
 
 struct etcd_enroll {
     struct loop *loop;          /* shares */

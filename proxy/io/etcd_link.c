@@ -78,7 +78,8 @@ void etcd_link_want(struct etcd_link *l)
         uv_timer_start(&l->timer, on_timer, left, 0);
 }
 
-/* -- what becomes of a connection ---------------------------------------------------------------- */
+/* -- what becomes of a connection ----------------------------------------------------------------
+ */
 static void on_usable(struct h2_client *c)
 {
     struct etcd_link *l = c->owner;

@@ -10,8 +10,9 @@
  *    └──────────────────  BACKOFF <────────────────┘  └──> IDLE
  *        nobody wants it            lost soon after it came (lost later: DIALLING at once)
  *
- * Addresses are tried in turn; the one that worked is tried first the next time. A round that failed
- * is told to the owner, who answers the calls that wait: a call waits for one round, not for ever.
+ * Addresses are tried in turn; the one that worked is tried first the next time. A round that
+ * failed is told to the owner, who answers the calls that wait: a call waits for one round, not for
+ * ever.
  */
 #ifndef IO_ETCD_LINK_H
 #define IO_ETCD_LINK_H
@@ -28,8 +29,13 @@ struct etcd_link_handler {
     void (*on_closed)(struct etcd_link *l);       /* after etcd_link_close(): nothing is left */
 };
 
-enum etcd_link_state { ETCD_LINK_IDLE, ETCD_LINK_DIALLING, ETCD_LINK_USABLE, ETCD_LINK_BACKOFF,
-                       ETCD_LINK_STATES };
+enum etcd_link_state {
+    ETCD_LINK_IDLE,
+    ETCD_LINK_DIALLING,
+    ETCD_LINK_USABLE,
+    ETCD_LINK_BACKOFF,
+    ETCD_LINK_STATES
+};
 
 struct etcd_link {
     const struct etcd_link_handler *handler; /* shares */
@@ -37,13 +43,13 @@ struct etcd_link {
     void *owner;                             /* shares */
     const struct addr *upstream;             /* borrows */
     unsigned upstreams;
-    bool is_kept; /* stays connected though nobody waits */
+    bool is_kept;     /* stays connected though nobody waits */
     const char *lane; /* "unary", "stream"; for logs */
 
     enum etcd_link_state state;
     bool is_closing, timer_closed;
-    unsigned at;    /* the address to dial next */
-    unsigned tried; /* addresses tried in this round */
+    unsigned at;                   /* the address to dial next */
+    unsigned tried;                /* addresses tried in this round */
     uint64_t backoff_ms, since_ms; /* when the state was entered */
     struct h2_client *current;     /* in DIALLING and USABLE */
     struct h2_client *clients;     /* current and those that finish their streams */

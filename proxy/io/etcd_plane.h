@@ -16,8 +16,8 @@
 struct etcd_plane;
 
 struct etcd_plane_options {
-    const struct ns_path *ns;  /* borrowed for the plane's life, like everything here */
-    struct span key_root;      /* R */
+    const struct ns_path *ns;    /* borrowed for the plane's life, like everything here */
+    struct span key_root;        /* R */
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;

@@ -36,7 +36,12 @@ struct etcd_plane {
     struct etcd_stream *spare; /* finished calls, to be used again */
     unsigned spare_n;
     uv_timer_t timer; /* the next deadline of a call that waits, or the next step of the drain */
-    enum { ETCD_PLANE_SERVING, ETCD_PLANE_GOAWAY_SOON, ETCD_PLANE_GOAWAY, ETCD_PLANE_DRAINED } drain;
+    enum {
+        ETCD_PLANE_SERVING,
+        ETCD_PLANE_GOAWAY_SOON,
+        ETCD_PLANE_GOAWAY,
+        ETCD_PLANE_DRAINED
+    } drain;
     uint64_t drain_at_ms; /* the next step of the drain */
     bool is_closing;
     unsigned open_parts; /* servers, links, enroll and the timer: freed at 0 */

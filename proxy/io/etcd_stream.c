@@ -142,10 +142,11 @@ void etcd_stream_finish(struct etcd_stream *s, enum err e, const char *message)
     if (s->app.server == NULL)
         return;
     if (message == NULL)
-        message = s->call.route == NULL ? err_info(e)->grpc_message : etcd_call_message(&s->call, e);
+        message = s->call.route == NULL ? err_info(e)->grpc_message
+                                        : etcd_call_message(&s->call, e);
     if (e == ERR_UPSTREAM_PROTOCOL)
-        log_event(LOG_WARN, "etcd's answer does not parse", "method", (const char *)s->call.route->path.p,
-                  NULL);
+        log_event(LOG_WARN, "etcd's answer does not parse", "method",
+                  (const char *)s->call.route->path.p, NULL);
     answer(s, err_info(e)->grpc_status, message);
 }
 
@@ -157,7 +158,8 @@ static void refuse(struct etcd_stream *s, enum err e)
     etcd_stream_finish(s, e, NULL);
 }
 
-/* -- to upstream --------------------------------------------------------------------------------- */
+/* -- to upstream ---------------------------------------------------------------------------------
+ */
 static void give_app_window(struct etcd_stream *s)
 {
     if (s->app_held == 0 || buf_len(&s->call.to_up) > LIMIT_OUT_LOW_BYTES)
@@ -235,7 +237,8 @@ uint64_t etcd_stream_expire(struct etcd_plane *p)
     return first;
 }
 
-/* -- from the application ------------------------------------------------------------------------ */
+/* -- from the application ------------------------------------------------------------------------
+ */
 static void refuse_unknown(struct etcd_stream *s, struct span path)
 {
     char text[ETCD_DETAIL_BYTES];
@@ -325,11 +328,12 @@ void etcd_stream_on_data(struct h2_app_stream *app, struct span in)
     }
 }
 
-/* The whole answer is in to_app. */
+/* The whole answer is in to_app; a stream (a health watch) stays open behind it. */
 static void answer_local(struct etcd_stream *s)
 {
     struct buf fields = {0};
-    move(s, ETCD_STREAM_ENDING);
+    if (!s->call.route->server_streams)
+        move(s, ETCD_STREAM_ENDING);
     enum err e = etcd_head_ok(&fields);
     if (e == ERR_OK)
         e = h2_server_head(&s->app, buf_span(&fields));
@@ -382,7 +386,8 @@ void etcd_stream_on_closed(struct h2_app_stream *app, uint32_t code)
     stream_free(s);
 }
 
-/* -- from upstream ------------------------------------------------------------------------------- */
+/* -- from upstream -------------------------------------------------------------------------------
+ */
 /* Upstream ended the call with these trailers, which are all (trailers-only) or follow a body. */
 static void end(struct etcd_stream *s, struct span fields)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etcd_stream - one call: an application's HTTP/2 stream, the etcd_call that maps it, and the stream
- * to upstream.
+ * etcd_stream - one call: an application's HTTP/2 stream, the etcd_call that maps it, and the
+ * stream to upstream.
  *
  *   h2_app_stream ── DATA ──> etcd_call ── to_up ──> h2_up_stream
  *                 <─ to_app ─           <── DATA ──
@@ -11,14 +11,14 @@
  *   GATHERING ────────────────────────────> WAITING ──────────────────> FLOWING
  *      │  ^                                    │                          │  │
  *      │  └────────────── a random lease id was taken ────────────────────┘  │
- *      │ refused, answered here                │ deadline, no upstream       │ trailers, reset, lost
- *      └───────────────────────────────────────┴─────────────> ENDING <──────┘
+ *      │ refused, answered here                │ deadline, no upstream       │ trailers, reset,
+ * lost └───────────────────────────────────────┴─────────────> ENDING <──────┘
  *
  * In ENDING what is left goes out to the application, then the status. Memory is released when the
  * application's stream is closed, and by then none to upstream is left.
  *
- * Unary requests go upstream when they are whole: their HEADERS and DATA leave in one write, and one
- * that is malformed costs upstream nothing. Streams are opened at once.
+ * Unary requests go upstream when they are whole: their HEADERS and DATA leave in one write, and
+ * one that is malformed costs upstream nothing. Streams are opened at once.
  *
  * Windows: bytes are given back to the sender when they have been handed on, or at once while less
  * than LIMIT_OUT_HIGH_BYTES wait; a message that is still being gathered does not count, its own
@@ -30,8 +30,13 @@
 #include "io/etcd_plane_private.h"
 #include "wire/grpc_status.h"
 
-enum etcd_stream_state { ETCD_STREAM_GATHERING, ETCD_STREAM_WAITING, ETCD_STREAM_FLOWING,
-                         ETCD_STREAM_ENDING, ETCD_STREAM_STATES };
+enum etcd_stream_state {
+    ETCD_STREAM_GATHERING,
+    ETCD_STREAM_WAITING,
+    ETCD_STREAM_FLOWING,
+    ETCD_STREAM_ENDING,
+    ETCD_STREAM_STATES
+};
 
 struct etcd_stream {
     struct etcd_plane *plane; /* shares */

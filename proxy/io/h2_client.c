@@ -259,7 +259,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (nghttp2_session_consume_connection(session, n) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (s == NULL)
-        return nghttp2_session_consume_stream(session, id, n) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+        return nghttp2_session_consume_stream(session, id, n) == 0 ? 0
+                                                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
     s->handler->on_data(s, span_of(p, n));
     return 0;
 }

@@ -11,8 +11,8 @@
  * Nothing is sent before the server's SETTINGS: they prove that it speaks HTTP/2.
  *
  * Happy path of a stream: h2_client_request(), on_head, on_data, on_trailers, on_closed(0).
- * Ways it ends: on_head with ended (trailers only), on_closed with the code of a reset, on_lost when
- * the connection goes, h2_client_cancel() by the owner (then nothing is called any more).
+ * Ways it ends: on_head with ended (trailers only), on_closed with the code of a reset, on_lost
+ * when the connection goes, h2_client_cancel() by the owner (then nothing is called any more).
  */
 #ifndef IO_H2_CLIENT_H
 #define IO_H2_CLIENT_H

@@ -266,7 +266,8 @@ ssize_t h2_body_pull(struct h2_body *b, size_t max, uint32_t *flags)
 
 int h2_body_move(struct h2_conn *c, struct h2_body *b, const uint8_t *frame_head, size_t n)
 {
-    /* nghttp2 would go on through a whole window: stop where flush() looks at the socket's queue. */
+    /* nghttp2 would go on through a whole window: stop where flush() looks at the socket's queue.
+     */
     if (c->hub->scratch_n >= LIMIT_READ_BYTES)
         return NGHTTP2_ERR_WOULDBLOCK;
     if (!scratch_append(c, frame_head, FRAME_HEAD_BYTES) ||

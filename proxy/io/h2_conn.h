@@ -8,12 +8,14 @@
  *                                                              v
  *   end of the turn: hub ─> every touched session: nghttp2_session_mem_send ─> scratch ─> tcp_write
  *
- * Nothing is written from a callback. Whoever touches a session calls h2_conn_touch(); at the end of
- * the loop turn all that was produced by all reads of the turn goes out with one write a connection.
+ * Nothing is written from a callback. Whoever touches a session calls h2_conn_touch(); at the end
+ * of the loop turn all that was produced by all reads of the turn goes out with one write a
+ * connection.
  *
- * Flow control: a connection's window is given back as soon as bytes arrive, so that one slow stream
- * stalls only itself; a stream's window is given back by h2_conn_consume() when its bytes have moved
- * on. While more than LIMIT_OUT_HIGH_BYTES wait for a peer, its session is not asked for more.
+ * Flow control: a connection's window is given back as soon as bytes arrive, so that one slow
+ * stream stalls only itself; a stream's window is given back by h2_conn_consume() when its bytes
+ * have moved on. While more than LIMIT_OUT_HIGH_BYTES wait for a peer, its session is not asked for
+ * more.
  *
  *   OPEN ── h2_conn_end(), peer closed, fatal error ──> ENDING ── tcp's on_closed ──> CLOSED
  *
@@ -45,7 +47,7 @@ enum err h2_hub_init(struct h2_hub *hub, struct loop *loop) ATTR_MUST_USE;
 void h2_hub_deinit(struct h2_hub *hub);
 
 struct h2_conn {
-    struct tcp tcp; /* first: the tcp handlers cast back */
+    struct tcp tcp;           /* first: the tcp handlers cast back */
     struct h2_hub *hub;       /* shares */
     nghttp2_session *session; /* owned; NULL before the preface and after the end */
     struct h2_conn *touched_next;
@@ -69,8 +71,8 @@ void h2_conn_end(struct h2_conn *c);
 void h2_conn_deinit(struct h2_conn *c);
 
 /* -- header blocks ------------------------------------------------------------------------------
- * A block travels as bytes: { flags 1, name length 2, value length 4, name, value }*, so that it can
- * be kept in one buf and handed on without a table. */
+ * A block travels as bytes: { flags 1, name length 2, value length 4, name, value }*, so that it
+ * can be kept in one buf and handed on without a table. */
 struct h2_field {
     struct span name, value;
     uint8_t flags; /* NGHTTP2_NV_FLAG_NO_INDEX is carried on */
@@ -83,10 +85,12 @@ bool h2_field_next(struct span *block, struct h2_field *ret_field);
 struct span h2_field_find(struct span block, struct span name);
 nghttp2_nv h2_nv(struct span name, struct span value, uint8_t flags);
 
-/* nghttp2's on_begin_headers and on_header of both sides: collect c->block. user_data is the conn. */
+/* nghttp2's on_begin_headers and on_header of both sides: collect c->block. user_data is the conn.
+ */
 int h2_conn_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg);
 int h2_conn_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg);
+                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags,
+                      void *arg);
 
 /* -- bodies ---------------------------------------------------------------------------------- */
 struct h2_body {

@@ -100,7 +100,8 @@ static void feed_http1(struct h2_server *s)
     enum http1_verdict verdict = HTTP1_MORE;
     while (!s->conn.ending &&
            (verdict = http1_feed(&s->http1, buf_span(&s->early), &r)) == HTTP1_DONE) {
-        if (s->handler->on_http1(s, &r, &out) != ERR_OK || tcp_queued(&s->conn.tcp) > LIMIT_OUT_HIGH_BYTES)
+        if (s->handler->on_http1(s, &r, &out) != ERR_OK ||
+            tcp_queued(&s->conn.tcp) > LIMIT_OUT_HIGH_BYTES)
             h2_conn_end(&s->conn);
         write_and_close(s, &out, r.keep_alive);
         buf_consume(&s->early, r.head_bytes);
@@ -238,7 +239,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (nghttp2_session_consume_connection(session, n) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (a == NULL)
-        return nghttp2_session_consume_stream(session, id, n) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+        return nghttp2_session_consume_stream(session, id, n) == 0 ? 0
+                                                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
     s->handler->on_data(a, span_of(p, n));
     return 0;
 }
@@ -317,7 +319,8 @@ static int move(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *f
     return e;
 }
 
-static enum err submit(struct h2_app_stream *a, struct span fields, const nghttp2_data_provider *body)
+static enum err submit(struct h2_app_stream *a, struct span fields,
+                       const nghttp2_data_provider *body)
 {
     nghttp2_nv nv[H2_FIELDS_MAX];
     size_t n = to_nv(fields, nv);

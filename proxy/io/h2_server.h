@@ -55,7 +55,7 @@ struct h2_server {
     void *owner;                             /* shares */
     struct h2_server *next, **link;          /* of the owner's list */
     struct h2_app_stream *streams;
-    struct buf early;          /* owned; bytes until the kind is known; HTTP/1: the request head */
+    struct buf early; /* owned; bytes until the kind is known; HTTP/1: the request head */
     struct http1_parser http1;
 };
 

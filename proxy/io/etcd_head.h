@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_head - the header fields of gRPC calls: what is read from the application's, what goes
+ * upstream, what we answer ourselves (design.md 4.6; grpc doc PROTOCOL-HTTP2.md).
+ *
+ *   custom metadata, user-agent, client-api-version, hasleader     go upstream as they are
+ *   grpc-timeout                                                   too; what is left of it, if we
+ * waited :authority                                                     the upstream's te,
+ * content-type, grpc-accept-encoding                         ours token, authorization,
+ * grpcgateway-…                            nowhere: credentials are ours alone the response's
+ * fields and trailers                             pass, but for grpc-accept-encoding
+ */
+#ifndef IO_ETCD_HEAD_H
+#define IO_ETCD_HEAD_H
+
+#include "io/etcd_stream.h"
+
+enum { ETCD_HEAD_OWN_FIELDS = 8 };
+
+struct etcd_head {
+    const struct etcd_route *route; /* NULL: unknown */
+    struct span path, encoding;     /* borrow the block */
+    bool is_compressed;             /* grpc-encoding is something */
+    int http_status;                /* 0, or refused below gRPC */
+    int grpc_status;
+    char why[ETCD_DETAIL_BYTES]; /* of the refusal */
+};
+
+/* Read a request's block; keeps in s what goes upstream, and its deadline. ERR_NOMEM. */
+enum err etcd_head_read(struct etcd_stream *s, struct span fields,
+                        struct etcd_head *ret_head) ATTR_MUST_USE;
+/* The whole answer to a request that is no gRPC call, appended. */
+enum err etcd_head_refusal(const struct etcd_head *head, struct buf *out) ATTR_MUST_USE;
+/* grpc-go's words for a path that no route has: unknown service, unknown method, malformed. */
+void etcd_head_unknown(struct span path, char *text, size_t size);
+
+/* The request upstream; nv has room for H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS. Borrows s. */
+size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *client,
+                         nghttp2_nv *nv);
+
+/* Response HEADERS of ours, appended to a block; then, or as trailers, the status. */
+enum err etcd_head_ok(struct buf *block) ATTR_MUST_USE;
+enum err etcd_head_status(struct buf *block, int status, const char *message) ATTR_MUST_USE;
+/* Upstream's response block, without what must not pass; *fields then borrows filtered. */
+enum err etcd_head_response(struct span *fields, struct buf *filtered) ATTR_MUST_USE;
+/* grpc-status of a block; -1 if there is none. */
+int etcd_head_find_status(struct span fields);
+
+#endif

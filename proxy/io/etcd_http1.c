@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/etcd_http1.h"
+
+#include <stdio.h>
+
+static const char not_found[] =
+    "This is a bulkhead sidecar: it serves etcd's gRPC API (HTTP/2) and, over HTTP/1.1, /health, "
+    "/livez, /readyz and /version. The JSON gateway (/v3/...) is not served by this version.\n";
+
+static struct http1_response health(bool ready, const char *why, char *text, size_t size)
+{
+    int n = ready ? snprintf(text, size, "{\"health\":\"true\",\"reason\":\"\"}")
+                  : snprintf(text, size, "{\"health\":\"false\",\"reason\":\"%s\"}", why);
+    return (struct http1_response){.status = ready ? 200 : 503,
+                                   .content_type = "application/json",
+                                   .body = span_of(text, (size_t)n)};
+}
+
+static struct http1_response plain(int status, const char *text)
+{
+    return (struct http1_response){.status = status, .body = span_str(text)};
+}
+
+enum err etcd_http1_answer(const struct etcd_plane *p, const struct http1_request *r,
+                           struct buf *out)
+{
+    char text[160];
+    const char *why = "";
+    bool ready = etcd_plane_is_ready(p, &why);
+    struct http1_response answer;
+    if (r->method == HTTP1_OTHER)
+        answer = plain(span_has_prefix(r->path, SPAN_LIT("/v3")) ? 404 : 405, not_found);
+    else if (span_eq(r->path, SPAN_LIT("/health")))
+        answer = health(ready, why, text, sizeof text);
+    else if (span_eq(r->path, SPAN_LIT("/livez")))
+        answer = plain(200, "ok\n");
+    else if (span_eq(r->path, SPAN_LIT("/readyz")))
+        answer = plain(ready ? 200 : 503, ready ? "ok\n" : why);
+    else if (span_eq(r->path, SPAN_LIT("/version")))
+        answer = (struct http1_response){
+            .status = 200,
+            .content_type = "application/json",
+            .body = SPAN_LIT("{\"etcdserver\":\"unknown\",\"etcdcluster\":\"unknown\",\"bulkhead\":"
+                             "\"" BULKHEAD_VERSION "\"}")};
+    else
+        answer = plain(404, not_found);
+    answer.head_only = r->method == HTTP1_HEAD;
+    answer.keep_alive = r->keep_alive;
+    return http1_write(out, &answer);
+}

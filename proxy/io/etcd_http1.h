@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_http1 - what etcd answers to plain HTTP on its client port, as far as it is true here
+ * (design.md 4.3, last lines): /health /livez /readyz /version; everything else is 404 with a
+ * sentence. Nothing is forwarded.
+ */
+#ifndef IO_ETCD_HTTP1_H
+#define IO_ETCD_HTTP1_H
+
+#include "io/etcd_plane.h"
+#include "wire/http1.h"
+
+/* Append the whole answer to out. ERR_NOMEM. */
+enum err etcd_http1_answer(const struct etcd_plane *p, const struct http1_request *r,
+                           struct buf *out) ATTR_MUST_USE;
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/etcd_plane.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "io/etcd_http1.h"
+#include "io/etcd_stream.h"
+
+static void on_timer(uv_timer_t *timer);
+static void close_if_done(struct etcd_plane *p);
+
+/* -- calls that wait -----------------------------------------------------------------------------
+ */
+bool etcd_plane_is_settled(const struct etcd_plane *p, const struct etcd_route *route)
+{
+    /* No byte of an application goes to a store whose layout version is not known to be ours. */
+    return p->ns.has_tag ||
+           (!route->needs_tag && p->enroll.registry.root.p != NULL &&
+            p->enroll.error != ERR_REGISTRY && p->enroll.registry.state > REGISTRY_READ_VERSION);
+}
+
+static void set_timer(struct etcd_plane *p, uint64_t at_ms)
+{
+    uint64_t now = loop_now_ms(p->loop);
+    if (p->drain != ETCD_PLANE_SERVING && p->drain != ETCD_PLANE_DRAINED &&
+        (at_ms == 0 || p->drain_at_ms < at_ms))
+        at_ms = p->drain_at_ms;
+    if (at_ms == 0)
+        uv_timer_stop(&p->timer);
+    else
+        uv_timer_start(&p->timer, on_timer, at_ms > now ? at_ms - now : 0, 0);
+}
+
+void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms)
+{
+    etcd_link_want(&p->links[lane]);
+    if (!p->ns.has_tag)
+        etcd_link_want(&p->links[ETCD_LANE_UNARY]);
+    if (at_ms == 0)
+        return;
+    uint64_t due = uv_timer_get_due_in(&p->timer);
+    bool earlier = !uv_is_active((uv_handle_t *)&p->timer) || at_ms < loop_now_ms(p->loop) + due;
+    if (earlier)
+        set_timer(p, at_ms);
+}
+
+/* -- links and the registry
+ * ------------------------------------------------------------------------ */
+static void on_link_usable(struct etcd_link *l)
+{
+    struct etcd_plane *p = l->owner;
+    if (l == &p->links[ETCD_LANE_UNARY]) {
+        p->ns.upstream_usable = true;
+        etcd_enroll_start(&p->enroll);
+    }
+    etcd_stream_pump(p);
+}
+
+static void on_link_down(struct etcd_link *l)
+{
+    struct etcd_plane *p = l->owner;
+    bool unary = l == &p->links[ETCD_LANE_UNARY];
+    if (unary)
+        p->ns.upstream_usable = false;
+    /* Without the registry every call waits for the unary lane. */
+    enum etcd_lane lane = !unary ? ETCD_LANE_STREAM : p->ns.has_tag ? ETCD_LANE_UNARY : ETCD_LANES;
+    etcd_stream_fail_waiting(p, lane, ERR_NO_UPSTREAM);
+}
+
+static bool is_link_wanted(const struct etcd_link *l)
+{
+    const struct etcd_plane *p = l->owner;
+    for (const struct etcd_stream *s = p->waiting; s != NULL; s = s->next)
+        if (l == &p->links[s->call.route->lane])
+            return true;
+    return false;
+}
+
+static void on_link_closed(struct etcd_link *l)
+{
+    close_if_done(l->owner);
+}
+
+static const struct etcd_link_handler link_events = {.on_usable = on_link_usable,
+                                                     .on_down = on_link_down,
+                                                     .is_wanted = is_link_wanted,
+                                                     .on_closed = on_link_closed};
+
+static void on_enrolled(struct etcd_enroll *e)
+{
+    struct etcd_plane *p = e->owner;
+    p->ns.tag = e->registry.tag;
+    p->ns.has_tag = true;
+    etcd_stream_pump(p);
+}
+
+static void on_enroll_failed(struct etcd_enroll *e)
+{
+    etcd_stream_fail_waiting(e->owner, ETCD_LANES,
+                             e->error == ERR_REGISTRY ? ERR_REGISTRY : ERR_NO_UPSTREAM);
+}
+
+static void on_enroll_closed(struct etcd_enroll *e)
+{
+    close_if_done(e->owner);
+}
+
+/* -- applications
+ * ---------------------------------------------------------------------------------- */
+static void on_released(struct h2_server *server)
+{
+    close_if_done(server->owner);
+}
+
+static enum err on_http1(struct h2_server *server, const struct http1_request *r, struct buf *out)
+{
+    return etcd_http1_answer(server->owner, r, out);
+}
+
+static const struct h2_server_handler server_events = {.on_request = etcd_stream_on_request,
+                                                       .on_data = etcd_stream_on_data,
+                                                       .on_ended = etcd_stream_on_ended,
+                                                       .on_sent = etcd_stream_on_sent,
+                                                       .on_closed = etcd_stream_on_closed,
+                                                       .on_http1 = on_http1,
+                                                       .on_released = on_released};
+
+static void on_accept(void *arg, uv_stream_t *pending)
+{
+    struct etcd_plane *p = arg;
+    if (h2_server_accept(&p->hub, pending, &server_events, p, &p->servers) != ERR_OK) {
+        listener_refuse(pending);
+        return;
+    }
+    p->open_parts++;
+}
+
+/* -- drain
+ * ----------------------------------------------------------------------------------------- */
+static void end_streams(struct etcd_plane *p)
+{
+    for (struct h2_server *s = p->servers; s != NULL; s = s->next)
+        for (struct h2_app_stream *a = s->streams; a != NULL; a = a->next)
+            etcd_stream_finish(etcd_stream_of_app(a), ERR_DRAINING, NULL);
+}
+
+static void drain_step(struct etcd_plane *p)
+{
+    uint64_t now = loop_now_ms(p->loop);
+    if (p->drain == ETCD_PLANE_GOAWAY_SOON) {
+        p->drain = ETCD_PLANE_GOAWAY;
+        p->drain_at_ms = now + LIMIT_DRAIN_MS - LIMIT_GOAWAY_MS;
+        for (struct h2_server *s = p->servers; s != NULL; s = s->next)
+            h2_server_goaway(s);
+    } else if (p->drain == ETCD_PLANE_GOAWAY) {
+        p->drain = ETCD_PLANE_DRAINED;
+        end_streams(p);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct etcd_plane *p = timer->data;
+    if (loop_now_ms(p->loop) >= p->drain_at_ms)
+        drain_step(p);
+    set_timer(p, etcd_stream_expire(p));
+}
+
+void etcd_plane_drain(struct etcd_plane *p)
+{
+    if (p->drain != ETCD_PLANE_SERVING || p->is_closing)
+        return;
+    listener_close(&p->listener);
+    p->drain = ETCD_PLANE_GOAWAY_SOON;
+    p->drain_at_ms = loop_now_ms(p->loop) + LIMIT_GOAWAY_MS;
+    for (struct h2_server *s = p->servers; s != NULL; s = s->next)
+        h2_server_goaway_soon(s);
+    set_timer(p, etcd_stream_expire(p));
+}
+
+bool etcd_plane_is_idle(const struct etcd_plane *p)
+{
+    for (const struct h2_server *s = p->servers; s != NULL; s = s->next)
+        if (s->streams != NULL || s->state == H2_SERVER_HTTP1)
+            return false;
+    return true;
+}
+
+/* -- what others see
+ * ------------------------------------------------------------------------------- */
+struct addr etcd_plane_addr(const struct etcd_plane *p)
+{
+    return p->addr;
+}
+
+bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why)
+{
+    const char *why = NULL;
+    if (p->drain != ETCD_PLANE_SERVING)
+        why = "the sidecar is stopping";
+    else if (!p->ns.upstream_usable)
+        why = "no etcd upstream answers";
+    else if (!p->ns.has_tag)
+        why = p->enroll.error == ERR_REGISTRY ? "the store's layout version is not this sidecar's"
+                                              : "the namespace is not registered yet";
+    if (why != NULL)
+        *ret_why = why;
+    return why == NULL;
+}
+
+/* -- life
+ * ------------------------------------------------------------------------------------------ */
+static enum err check_upstreams(const struct etcd_plane_options *o, struct buf *ret_error)
+{
+    char text[ADDR_TEXT_BYTES];
+    for (unsigned i = 0; i < o->upstreams; i++) {
+        if (o->upstream[i].scheme != ADDR_HTTPS)
+            continue;
+        enum err e = buf_printf(ret_error,
+                                "--etcd-upstream %s: TLS to etcd is not served by this version; "
+                                "use http:// to an etcd that listens without TLS",
+                                addr_print(&o->upstream[i], text));
+        return e == ERR_OK ? ERR_CONFIG : e;
+    }
+    if (o->upstreams != 0)
+        return ERR_OK;
+    enum err e = buf_printf(ret_error, "the etcd plane needs an --etcd-upstream");
+    return e == ERR_OK ? ERR_CONFIG : e;
+}
+
+static enum err init_ns(struct etcd_plane *p)
+{
+    p->ns.counters = &p->loop->counters;
+    p->ns.rng = (struct rng){rng_next(&p->loop->rng)};
+    return key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
+}
+
+static enum err open_listener(struct etcd_plane *p, struct buf *ret_error)
+{
+    const struct listener_options options = {.addrs = p->options.listen,
+                                             .n = p->options.listens,
+                                             .option = "--etcd-listen",
+                                             .accept = on_accept,
+                                             .arg = p};
+    enum err e = listener_open(p->loop, &options, &p->listener, ret_error);
+    if (e != ERR_OK)
+        return e;
+    char text[ADDR_TEXT_BYTES];
+    p->addr = listener_addr(p->listener);
+    (void)snprintf(p->ns.client_url, sizeof p->ns.client_url, "%s%s",
+                   p->addr.kind == ADDR_UNIX ? "" : "http://", addr_print(&p->addr, text));
+    return ERR_OK;
+}
+
+static void open_link(struct etcd_plane *p, enum etcd_lane lane)
+{
+    struct etcd_link *l = &p->links[lane];
+    l->handler = &link_events;
+    l->hub = &p->hub;
+    l->owner = p;
+    l->upstream = p->options.upstream;
+    l->upstreams = p->options.upstreams;
+    l->is_kept = lane == ETCD_LANE_UNARY;
+    l->lane = lane == ETCD_LANE_UNARY ? "unary" : "stream";
+    etcd_link_open(l);
+    p->open_parts++;
+}
+
+static void open_parts(struct etcd_plane *p)
+{
+    CHECK(uv_timer_init(&p->loop->uv, &p->timer) == 0);
+    p->timer.data = p;
+    p->open_parts++;
+    p->enroll.loop = p->loop;
+    p->enroll.root = p->options.key_root;
+    p->enroll.path = p->options.ns;
+    p->enroll.owner = p;
+    p->enroll.link = &p->links[ETCD_LANE_UNARY];
+    p->enroll.on_done = on_enrolled;
+    p->enroll.on_failed = on_enroll_failed;
+    p->enroll.on_closed = on_enroll_closed;
+    etcd_enroll_open(&p->enroll);
+    p->open_parts++;
+    open_link(p, ETCD_LANE_UNARY);
+    open_link(p, ETCD_LANE_STREAM);
+}
+
+enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *options,
+                         struct etcd_plane **ret_plane, struct buf *ret_error)
+{
+    enum err e = check_upstreams(options, ret_error);
+    if (e != ERR_OK)
+        return e;
+    struct etcd_plane *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->options = *options;
+    p->loop = l;
+    p->waiting_end = &p->waiting;
+    e = h2_hub_init(&p->hub, l);
+    if (e == ERR_OK)
+        e = init_ns(p);
+    if (e == ERR_OK)
+        e = open_listener(p, ret_error);
+    if (e != ERR_OK) {
+        h2_hub_deinit(&p->hub);
+        free(p);
+        return e;
+    }
+    open_parts(p);
+    *ret_plane = p;
+    return ERR_OK;
+}
+
+/* One part more is closed; with the last one the plane goes. */
+static void close_if_done(struct etcd_plane *p)
+{
+    CHECK(p->open_parts > 0);
+    if (--p->open_parts != 0)
+        return;
+    etcd_stream_free_spare(p);
+    h2_hub_deinit(&p->hub);
+    free(p);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    close_if_done(handle->data);
+}
+
+void etcd_plane_close(struct etcd_plane **plane)
+{
+    struct etcd_plane *p = *plane;
+    *plane = NULL;
+    if (p == NULL)
+        return;
+    p->is_closing = true;
+    listener_close(&p->listener);
+    for (struct h2_server *s = p->servers; s != NULL; s = s->next)
+        h2_conn_end(&s->conn);
+    etcd_enroll_close(&p->enroll);
+    etcd_link_close(&p->links[ETCD_LANE_UNARY]);
+    etcd_link_close(&p->links[ETCD_LANE_STREAM]);
+    uv_close((uv_handle_t *)&p->timer, on_timer_closed);
+}
