@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "etcd/etcd_call.h"
 
 enum { REPLY_BYTES_MAX = 64 * 1024 }; /* one key and its entry */
 
@@ -114,7 +113,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
     enum err error = ERR_OK;
     h2_client_consume(up, in.n);
     while (grpc_reader_next(&e->reader, &in, &message, &error)) {
-        error = registry_feed(&e->registry, message);
+        error = registry_feed(&e->registry, message, e->ns);
         e->replied = true;
         if (error != ERR_OK)
             break;

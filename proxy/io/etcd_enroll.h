@@ -15,7 +15,7 @@
 #define IO_ETCD_ENROLL_H
 
 #include "etcd/registry.h"
-#include "io/h2_client.h"
+#include "io/etcd_link.h"
 #include "wire/grpc_frame.h"
 
 enum etcd_enroll_state {
@@ -29,6 +29,7 @@ struct etcd_enroll {
     struct loop *loop;          /* shares */
     struct span root;           /* borrows */
     const struct ns_path *path; /* borrows */
+    struct etcd_ns *ns;         /* shares; tag and header are noted there */
     void *owner;                /* shares */
     struct etcd_link *link;     /* shares: the unary lane */
     void (*on_done)(struct etcd_enroll *e);

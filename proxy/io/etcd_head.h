@@ -3,12 +3,12 @@
  * etcd_head - the header fields of gRPC calls: what is read from the application's, what goes
  * upstream, what we answer ourselves (design.md 4.6; grpc doc PROTOCOL-HTTP2.md).
  *
- *   custom metadata, user-agent, client-api-version, hasleader     go upstream as they are
- *   grpc-timeout                                                   too; what is left of it, if we
- * waited :authority                                                     the upstream's te,
- * content-type, grpc-accept-encoding                         ours token, authorization,
- * grpcgateway-…                            nowhere: credentials are ours alone the response's
- * fields and trailers                             pass, but for grpc-accept-encoding
+ *   custom metadata, user-agent, client-api-version, hasleader   go upstream as they are
+ *   grpc-timeout                                                 too; what is left, if we waited
+ *   :authority                                                   the upstream's
+ *   te, content-type, grpc-accept-encoding                       ours
+ *   token, authorization, grpcgateway-...                        nowhere: credentials are ours
+ *   the response's fields and trailers                           pass, but grpc-accept-encoding
  */
 #ifndef IO_ETCD_HEAD_H
 #define IO_ETCD_HEAD_H

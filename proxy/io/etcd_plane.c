@@ -14,14 +14,6 @@ static void close_if_done(struct etcd_plane *p);
 
 /* -- calls that wait -----------------------------------------------------------------------------
  */
-bool etcd_plane_is_settled(const struct etcd_plane *p, const struct etcd_route *route)
-{
-    /* No byte of an application goes to a store whose layout version is not known to be ours. */
-    return p->ns.has_tag ||
-           (!route->needs_tag && p->enroll.registry.root.p != NULL &&
-            p->enroll.error != ERR_REGISTRY && p->enroll.registry.state > REGISTRY_READ_VERSION);
-}
-
 static void set_timer(struct etcd_plane *p, uint64_t at_ms)
 {
     uint64_t now = loop_now_ms(p->loop);
@@ -49,11 +41,21 @@ void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms)
 
 /* -- links and the registry
  * ------------------------------------------------------------------------ */
+static void set_usable(struct etcd_plane *p, bool usable)
+{
+    if (p->ns.upstream_usable == usable)
+        return;
+    p->ns.upstream_usable = usable;
+    for (struct h2_server *s = p->servers; s != NULL; s = s->next)
+        for (struct h2_app_stream *a = s->streams; a != NULL; a = a->next)
+            etcd_stream_push_health(etcd_stream_of_app(a));
+}
+
 static void on_link_usable(struct etcd_link *l)
 {
     struct etcd_plane *p = l->owner;
     if (l == &p->links[ETCD_LANE_UNARY]) {
-        p->ns.upstream_usable = true;
+        set_usable(p, true);
         etcd_enroll_start(&p->enroll);
     }
     etcd_stream_pump(p);
@@ -64,7 +66,7 @@ static void on_link_down(struct etcd_link *l)
     struct etcd_plane *p = l->owner;
     bool unary = l == &p->links[ETCD_LANE_UNARY];
     if (unary)
-        p->ns.upstream_usable = false;
+        set_usable(p, false);
     /* Without the registry every call waits for the unary lane. */
     enum etcd_lane lane = !unary ? ETCD_LANE_STREAM : p->ns.has_tag ? ETCD_LANE_UNARY : ETCD_LANES;
     etcd_stream_fail_waiting(p, lane, ERR_NO_UPSTREAM);
@@ -92,8 +94,6 @@ static const struct etcd_link_handler link_events = {.on_usable = on_link_usable
 static void on_enrolled(struct etcd_enroll *e)
 {
     struct etcd_plane *p = e->owner;
-    p->ns.tag = e->registry.tag;
-    p->ns.has_tag = true;
     etcd_stream_pump(p);
 }
 
@@ -277,6 +277,7 @@ static void open_parts(struct etcd_plane *p)
     p->enroll.loop = p->loop;
     p->enroll.root = p->options.key_root;
     p->enroll.path = p->options.ns;
+    p->enroll.ns = &p->ns;
     p->enroll.owner = p;
     p->enroll.link = &p->links[ETCD_LANE_UNARY];
     p->enroll.on_done = on_enrolled;

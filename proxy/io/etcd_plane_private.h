@@ -47,8 +47,6 @@ struct etcd_plane {
     unsigned open_parts; /* servers, links, enroll and the timer: freed at 0 */
 };
 
-/* May a call of this route go upstream, as far as the registry is concerned? */
-bool etcd_plane_is_settled(const struct etcd_plane *p, const struct etcd_route *route);
 /* A call begins to wait until at_ms (0 = no deadline of its own): ask for the connection. */
 void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms);
 

@@ -14,7 +14,7 @@ static const struct h2_up_handler up_events;
 #define TO(state) (1u << ETCD_STREAM_##state)
 static const uint8_t moves[ETCD_STREAM_STATES] = {
     [ETCD_STREAM_GATHERING] = TO(WAITING) | TO(FLOWING) | TO(ENDING),
-    [ETCD_STREAM_WAITING] = TO(FLOWING) | TO(ENDING),
+    [ETCD_STREAM_WAITING] = TO(GATHERING) | TO(FLOWING) | TO(ENDING),
     [ETCD_STREAM_FLOWING] = TO(GATHERING) | TO(ENDING),
     [ETCD_STREAM_ENDING] = 0,
 };
@@ -76,6 +76,7 @@ static void stream_free(struct etcd_stream *s)
     if (s->call.route != NULL)
         etcd_call_deinit(&s->call);
     buf_deinit(&s->head);
+    buf_deinit(&s->early);
     if (p->spare_n == LIMIT_CALLS_SPARE) {
         free(s);
         return;
@@ -168,18 +169,26 @@ static void give_app_window(struct etcd_stream *s)
     s->app_held = 0;
 }
 
+/* It has waited: upstream gets what is left of its time. */
+static void shorten_timeout(struct etcd_stream *s)
+{
+    if (s->deadline_ms == 0)
+        return;
+    uint64_t now = loop_now_ms(s->plane->loop);
+    grpc_timeout_print(s->deadline_ms > now ? s->deadline_ms - now : 1, s->timeout);
+}
+
 /* False: it stays where it is, because nothing can be sent. */
 static bool send_up(struct etcd_stream *s)
 {
     struct etcd_plane *p = s->plane;
     struct h2_client *client = etcd_link_client(&p->links[s->call.route->lane]);
-    if (client == NULL || !etcd_plane_is_settled(p, s->call.route))
+    /* No byte of an application goes to a store whose layout version is not known to be ours. */
+    if (client == NULL || !p->ns.has_tag)
         return false;
     nghttp2_nv nv[H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS];
-    if (s->state == ETCD_STREAM_WAITING && s->deadline_ms != 0) {
-        uint64_t now = loop_now_ms(p->loop);
-        grpc_timeout_print(s->deadline_ms > now ? s->deadline_ms - now : 1, s->timeout);
-    }
+    if (s->state == ETCD_STREAM_WAITING)
+        shorten_timeout(s);
     size_t n = etcd_head_request(s, client, nv);
     enum err e = h2_client_request(client, &s->up, nv, n);
     if (e == ERR_LIMIT)
@@ -192,11 +201,9 @@ static bool send_up(struct etcd_stream *s)
     return true;
 }
 
-static void begin_up(struct etcd_stream *s)
+static void wait_up(struct etcd_stream *s)
 {
     struct etcd_plane *p = s->plane;
-    if (send_up(s))
-        return;
     if (p->waiting_n >= LIMIT_CALLS_WAITING) {
         etcd_stream_finish(s, ERR_NO_UPSTREAM, NULL);
         return;
@@ -205,12 +212,10 @@ static void begin_up(struct etcd_stream *s)
     etcd_plane_wait(p, s->call.route->lane, s->deadline_ms);
 }
 
-void etcd_stream_pump(struct etcd_plane *p)
+static void begin_up(struct etcd_stream *s)
 {
-    for (struct etcd_stream *s = p->waiting, *next; s != NULL; s = next) {
-        next = s->next;
-        (void)send_up(s);
-    }
+    if (!send_up(s))
+        wait_up(s);
 }
 
 void etcd_stream_fail_waiting(struct etcd_plane *p, enum etcd_lane lane, enum err e)
@@ -249,26 +254,18 @@ static void refuse_unknown(struct etcd_stream *s, struct span path)
 
 static void serve(struct etcd_stream *s, const struct etcd_route *route)
 {
-    char text[ETCD_DETAIL_BYTES];
-    switch (route->policy) {
-    case ETCD_DENY:
-        count(counters_of(s), COUNTER_DENIED_RPC, 1);
-        etcd_stream_finish(s, ERR_DENIED, NULL);
+    const char *why;
+    enum err e = etcd_route_refusal(route, &why);
+    if (e != ERR_OK) {
+        count(counters_of(s), e == ERR_DENIED ? COUNTER_DENIED_RPC : COUNTER_DENIED_UNKNOWN_RPC, 1);
+        etcd_stream_finish(s, e, why);
         return;
-    case ETCD_LATER:
-        count(counters_of(s), COUNTER_DENIED_UNKNOWN_RPC, 1);
-        (void)snprintf(text, sizeof text, "bulkhead: %.*s is not served by this version",
-                       (int)route->path.n, (const char *)route->path.p);
-        etcd_stream_finish(s, ERR_UNIMPLEMENTED, text);
-        return;
-    case ETCD_LOCAL:
-    case ETCD_REWRITE:
-    case ETCD_FORWARD:
-    default:
-        break;
     }
     etcd_call_init(&s->call, &s->plane->ns, route);
-    if (route->client_streams)
+    s->is_early = route->needs_tag && !s->plane->ns.has_tag;
+    if (s->is_early)
+        wait_up(s);
+    else if (route->client_streams)
         begin_up(s);
 }
 
@@ -310,10 +307,8 @@ struct h2_app_stream *etcd_stream_on_request(struct h2_server *server, int32_t i
     return &s->app;
 }
 
-void etcd_stream_on_data(struct h2_app_stream *app, struct span in)
+static void feed(struct etcd_stream *s, struct span in)
 {
-    struct etcd_stream *s = etcd_stream_of_app(app);
-    s->app_held += in.n;
     if (s->state != ETCD_STREAM_ENDING) {
         enum err e = etcd_call_feed_app(&s->call, in);
         if (e != ERR_OK)
@@ -323,16 +318,26 @@ void etcd_stream_on_data(struct h2_app_stream *app, struct span in)
     }
     if (s->state == ETCD_STREAM_ENDING || buf_len(&s->call.to_up) <= LIMIT_OUT_HIGH_BYTES ||
         !s->call.route->client_streams) {
-        h2_server_consume(app, s->app_held);
+        h2_server_consume(&s->app, s->app_held);
         s->app_held = 0;
     }
+}
+
+void etcd_stream_on_data(struct h2_app_stream *app, struct span in)
+{
+    struct etcd_stream *s = etcd_stream_of_app(app);
+    s->app_held += in.n;
+    if (s->state == ETCD_STREAM_ENDING || !s->is_early)
+        feed(s, in);
+    else if (buf_append(&s->early, in) != ERR_OK)
+        etcd_stream_finish(s, ERR_NOMEM, NULL);
 }
 
 /* The whole answer is in to_app; a stream (a health watch) stays open behind it. */
 static void answer_local(struct etcd_stream *s)
 {
     struct buf fields = {0};
-    if (!s->call.route->server_streams)
+    if (!s->call.route->stays_open)
         move(s, ETCD_STREAM_ENDING);
     enum err e = etcd_head_ok(&fields);
     if (e == ERR_OK)
@@ -340,13 +345,12 @@ static void answer_local(struct etcd_stream *s)
     buf_deinit(&fields);
     if (e != ERR_OK)
         give_up(s);
-    else if (!s->call.route->server_streams)
+    else if (!s->call.route->stays_open)
         answer(s, 0, "");
 }
 
-void etcd_stream_on_ended(struct h2_app_stream *app)
+static void request_ended(struct etcd_stream *s)
 {
-    struct etcd_stream *s = etcd_stream_of_app(app);
     if (s->state == ETCD_STREAM_ENDING)
         return;
     enum err e = etcd_call_end_app(&s->call);
@@ -361,6 +365,51 @@ void etcd_stream_on_ended(struct h2_app_stream *app)
         begin_up(s);
     else
         h2_client_resume(&s->up);
+}
+
+void etcd_stream_on_ended(struct h2_app_stream *app)
+{
+    struct etcd_stream *s = etcd_stream_of_app(app);
+    if (!s->is_early)
+        request_ended(s);
+}
+
+/* The tag is known now: go through what has come so far. */
+static void catch_up(struct etcd_stream *s)
+{
+    s->is_early = false;
+    shorten_timeout(s);
+    move(s, ETCD_STREAM_GATHERING);
+    if (s->call.route->client_streams)
+        begin_up(s);
+    feed(s, buf_span(&s->early));
+    buf_deinit(&s->early);
+    if (s->app.request_ended)
+        request_ended(s);
+}
+
+void etcd_stream_pump(struct etcd_plane *p)
+{
+    /* A call that goes on waiting is put behind the others: only those that wait now. */
+    struct etcd_stream *s = p->waiting;
+    for (unsigned n = p->waiting_n; n != 0; n--) {
+        struct etcd_stream *next = s->next;
+        if (s->is_early && p->ns.has_tag)
+            catch_up(s);
+        else
+            (void)send_up(s);
+        s = next;
+    }
+}
+
+void etcd_stream_push_health(struct etcd_stream *s)
+{
+    if (s->state == ETCD_STREAM_ENDING || s->call.route == NULL || !s->call.route->stays_open ||
+        !s->app.head_sent)
+        return;
+    if (etcd_call_push_health(&s->call) != ERR_OK)
+        etcd_stream_finish(s, ERR_NOMEM, NULL);
+    h2_server_resume(&s->app);
 }
 
 void etcd_stream_on_sent(struct h2_app_stream *app)

@@ -6,16 +6,21 @@
  *   h2_app_stream ── DATA ──> etcd_call ── to_up ──> h2_up_stream
  *                 <─ to_app ─           <── DATA ──
  *
- *                      whole request, or             upstream usable,
- *                      a request of many             registry settled
- *   GATHERING ────────────────────────────> WAITING ──────────────────> FLOWING
- *      │  ^                                    │                          │  │
- *      │  └────────────── a random lease id was taken ────────────────────┘  │
- *      │ refused, answered here                │ deadline, no upstream       │ trailers, reset,
- * lost └───────────────────────────────────────┴─────────────> ENDING <──────┘
+ *           the request, or a stream's    the lane
+ *           head; no lane is usable       is usable
+ *   GATHERING ─────────────────> WAITING ──────────> FLOWING
+ *    │  ^  ^  the tag is settled  │  │                │  │
+ *    │  │  └──────────────────────┘  │                │  │
+ *    │  └──────────── a random lease id was taken ────┘  │
+ *    │ refused, answered here        │ deadline,         │ trailers, reset, lost
+ *    │                               v no upstream       │
+ *    └────────────────────────────> ENDING <─────────────┘
  *
  * In ENDING what is left goes out to the application, then the status. Memory is released when the
  * application's stream is closed, and by then none to upstream is left.
+ *
+ * Until the namespace's tag is known no byte can be mapped: a call waits with its bytes as they
+ * came, at most one window of them.
  *
  * Unary requests go upstream when they are whole: their HEADERS and DATA leave in one write, and
  * one that is malformed costs upstream nothing. Streams are opened at once.
@@ -50,6 +55,8 @@ struct etcd_stream {
     uint64_t deadline_ms;             /* on the loop's clock; 0 = none */
     uint64_t began_ns;
     size_t app_held, up_held; /* window bytes not yet given back */
+    bool is_early;            /* the tag is not known: bytes go to early */
+    struct buf early;         /* owned */
 };
 
 /* A request has arrived; handler of h2_server. */
@@ -66,6 +73,9 @@ static inline struct etcd_stream *etcd_stream_of_app(struct h2_app_stream *app)
 {
     return (struct etcd_stream *)(void *)((char *)app - offsetof(struct etcd_stream, app));
 }
+
+/* A health watch: tell it if what it was told last is no longer so. */
+void etcd_stream_push_health(struct etcd_stream *s);
 
 /* Send what can be sent of the calls that wait. */
 void etcd_stream_pump(struct etcd_plane *p);
