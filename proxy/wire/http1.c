@@ -202,12 +202,12 @@ static enum http1_verdict too_long(struct http1_parser *p)
 static enum http1_verdict judge_byte(struct http1_parser *p, struct span in, size_t at)
 {
     uint8_t c = in.p[at];
+    if (at == 0 && !is_token_byte(c))
+        return refuse(p, 400, "these bytes are not an HTTP request");
     if (at > p->line_start && in.p[at - 1] == '\r' && c != '\n')
         return refuse(p, 400, "a CR is not followed by a LF");
     if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
         return refuse(p, 400, "there is a control character in the request's head");
-    if (at == 0 && !is_token_byte(c))
-        return refuse(p, 400, "these bytes are not an HTTP request");
     if (c == '\n' && (at == p->line_start || in.p[at - 1] != '\r'))
         return refuse(p, 400, "a LF does not follow a CR");
     return HTTP1_MORE;

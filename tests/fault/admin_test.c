@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin: probes and scrapes over real sockets, and peers that misbehave. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fault/wait.h"
+#include "io/admin.h"
+#include "io/tcp.h"
+
+struct client {
+    struct tcp tcp; /* first: handlers cast */
+    struct buf in;
+    bool connected, ended, closed;
+};
+
+static void on_connected(struct tcp *t)
+{
+    ((struct client *)t)->connected = true;
+    tcp_read(t, true);
+}
+
+static void on_read(struct tcp *t, struct span in)
+{
+    assert_int_equal(buf_append(&((struct client *)t)->in, in), ERR_OK);
+}
+
+static void on_drained(struct tcp *t)
+{
+    (void)t;
+}
+
+static void on_end(struct tcp *t, int status)
+{
+    (void)status;
+    ((struct client *)t)->ended = true;
+}
+
+static void on_closed(struct tcp *t)
+{
+    ((struct client *)t)->closed = true;
+}
+
+static const struct tcp_handler handler = {.on_connected = on_connected,
+                                           .on_read = on_read,
+                                           .on_drained = on_drained,
+                                           .on_end = on_end,
+                                           .on_closed = on_closed};
+
+struct world {
+    struct loop l;
+    struct admin *admin;
+    struct addr addr;
+    bool etcd_ready, nats_ready;
+};
+
+static bool is_ready(const void *arg, const char **ret_why)
+{
+    *ret_why = "the upstream has not answered";
+    return *(const bool *)arg;
+}
+
+static void open_world(struct world *w)
+{
+    *w = (struct world){.etcd_ready = true, .nats_ready = true};
+    assert_int_equal(loop_init(&w->l), ERR_OK);
+    struct addr any = {.kind = ADDR_TCP, .host = "127.0.0.1"};
+    const struct admin_options options = {
+        .listen = &any,
+        .listens = 1,
+        .checks = {{"etcd", is_ready, &w->etcd_ready}, {"nats", is_ready, &w->nats_ready}},
+        .check_count = 2,
+        .namespace_name = "a/b",
+    };
+    struct buf error = {0};
+    assert_int_equal(admin_open(&w->l, &options, &w->admin, &error), ERR_OK);
+    w->addr = admin_addr(w->admin);
+    assert_int_not_equal(w->addr.port, 0);
+}
+
+static void close_world(struct world *w)
+{
+    admin_close(&w->admin);
+    assert_int_equal(loop_deinit(&w->l), 0);
+}
+
+static struct client *dial(struct world *w)
+{
+    struct client *c = calloc(1, sizeof *c);
+    assert_int_equal(tcp_dial(&c->tcp, &w->l, &w->addr, &handler), ERR_OK);
+    WAIT_FOR(&w->l, c->connected);
+    return c;
+}
+
+static void hang_up(struct world *w, struct client *c)
+{
+    tcp_close(&c->tcp);
+    WAIT_FOR(&w->l, c->closed);
+    buf_deinit(&c->in);
+    free(c);
+}
+
+static void send_text(struct client *c, const char *text)
+{
+    assert_int_equal(tcp_write(&c->tcp, span_str(text)), ERR_OK);
+}
+
+static bool has(const struct client *c, const char *text)
+{
+    struct span in = buf_span(&c->in);
+    return in.n != 0 && memmem(in.p, in.n, text, strlen(text)) != NULL;
+}
+
+/* One request on a connection of its own, answered and closed; the answer holds each text. */
+static void ask(struct world *w, const char *request, const char *one, const char *other)
+{
+    struct client *c = dial(w);
+    send_text(c, request);
+    WAIT_FOR(&w->l, c->ended);
+    if (!has(c, one) || !has(c, other))
+        fail_msg("%s: %.*s", request, (int)buf_len(&c->in), (const char *)buf_span(&c->in).p);
+    hang_up(w, c);
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+static void probes_say_which_plane_is_missing_what(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    ask(&w, GET("/livez"), "HTTP/1.1 200 OK\r\n", "\r\n\r\nok\n");
+    ask(&w, GET("/startupz"), "HTTP/1.1 200 OK\r\n", "\r\n\r\nok\n");
+    ask(&w, GET("/readyz?verbose"), "HTTP/1.1 200 OK\r\n",
+        "\r\n\r\nready\netcd: ready\nnats: ready\n");
+    w.nats_ready = false;
+    ask(&w, GET("/readyz"), "HTTP/1.1 503 Service Unavailable\r\n",
+        "\r\n\r\nnot ready\netcd: ready\nnats: the upstream has not answered\n");
+    ask(&w, GET("/livez"), "HTTP/1.1 200 OK\r\n", "ok\n");
+    admin_drain(w.admin);
+    ask(&w, GET("/readyz"), "HTTP/1.1 503 Service Unavailable\r\n", "\r\n\r\ndraining\n");
+    close_world(&w);
+}
+
+static void metrics_come_as_prometheus_text(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    ask(&w, GET("/metrics"), "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+        "bulkhead_namespace_info{namespace=\"a/b\"} 1\n");
+    close_world(&w);
+}
+
+static void other_paths_and_methods_are_told_what_there_is(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    ask(&w, GET("/"), "HTTP/1.1 404 Not Found\r\n", "/livez, /readyz, /startupz and /metrics");
+    ask(&w, "POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "HTTP/1.1 405 Method Not Allowed\r\n", "Allow: GET, HEAD\r\n");
+    ask(&w, "HEAD /livez HTTP/1.0\r\n\r\n", "Content-Length: 3\r\n", "Connection: close\r\n\r\n");
+    close_world(&w);
+}
+
+static void what_is_not_http_is_refused_and_closed(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    ask(&w, "\x16\x03\x01", "HTTP/1.1 400 Bad Request\r\n", "not an HTTP request");
+    ask(&w, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505 ", "HTTP/1.0 and HTTP/1.1");
+    ask(&w, "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 501 ", "Connection: close\r\n");
+    static char endless[LIMIT_HTTP1_HEAD_BYTES + 100];
+    memset(endless, 'a', sizeof endless - 1);
+    ask(&w, endless, "HTTP/1.1 414 ", "Connection: close\r\n");
+    close_world(&w);
+}
+
+static unsigned answers(const struct client *c)
+{
+    unsigned n = 0;
+    struct span in = buf_span(&c->in);
+    for (size_t i = 0; i + 9 <= in.n; i++)
+        n += memcmp(in.p + i, "HTTP/1.1 ", 9) == 0;
+    return n;
+}
+
+static void one_connection_serves_many_requests_whole_cut_or_together(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    struct client *c = dial(&w);
+    send_text(c, "GET /livez HTTP/1.1\r\nHo");
+    send_text(c, "st: a\r\n\r\n");
+    WAIT_FOR(&w.l, answers(c) == 1);
+    send_text(c, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"
+                 "GET /no HTTP/1.1\r\nHost: a\r\n\r\n");
+    WAIT_FOR(&w.l, answers(c) == 4);
+    assert_false(c->ended);
+    hang_up(&w, c);
+    close_world(&w);
+}
+
+static void a_flood_of_pipelined_scrapes_is_cut_off(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    struct client *c = dial(&w);
+    for (int i = 0; i < 1000; i++)
+        send_text(c, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+    WAIT_FOR(&w.l, c->ended);
+    assert_true(answers(c) < 200);
+    hang_up(&w, c);
+    ask(&w, GET("/livez"), "HTTP/1.1 200 OK\r\n", "ok\n");
+    close_world(&w);
+}
+
+static void connections_over_the_limit_are_closed_and_the_rest_goes_on(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    struct client *c[LIMIT_HEALTH_CONNECTIONS + 2];
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        c[i] = dial(&w);
+    WAIT_FOR(&w.l, c[ARRAY_LEN(c) - 1]->ended && c[ARRAY_LEN(c) - 2]->ended);
+    send_text(c[0], GET("/livez"));
+    WAIT_FOR(&w.l, answers(c[0]) == 1);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        hang_up(&w, c[i]);
+    ask(&w, GET("/livez"), "HTTP/1.1 200 OK\r\n", "ok\n");
+    close_world(&w);
+}
+
+static void closing_the_admin_ends_its_connections(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    struct client *c = dial(&w);
+    send_text(c, "GET /livez HT");
+    admin_close(&w.admin);
+    WAIT_FOR(&w.l, c->ended);
+    hang_up(&w, c);
+    assert_int_equal(loop_deinit(&w.l), 0);
+}
+
+static void an_address_in_use_is_named_with_its_option(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    struct admin *second = NULL;
+    const struct admin_options options = {.listen = &w.addr, .listens = 1};
+    struct buf error = {0};
+    assert_int_equal(admin_open(&w.l, &options, &second, &error), ERR_CONFIG);
+    assert_null(second);
+    assert_non_null(memmem(buf_span(&error).p, buf_len(&error), "is in use", 9));
+    assert_non_null(memmem(buf_span(&error).p, buf_len(&error), "--health-listen", 15));
+    buf_deinit(&error);
+    close_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(probes_say_which_plane_is_missing_what),
+        cmocka_unit_test(metrics_come_as_prometheus_text),
+        cmocka_unit_test(other_paths_and_methods_are_told_what_there_is),
+        cmocka_unit_test(what_is_not_http_is_refused_and_closed),
+        cmocka_unit_test(one_connection_serves_many_requests_whole_cut_or_together),
+        cmocka_unit_test(a_flood_of_pipelined_scrapes_is_cut_off),
+        cmocka_unit_test(connections_over_the_limit_are_closed_and_the_rest_goes_on),
+        cmocka_unit_test(closing_the_admin_ends_its_connections),
+        cmocka_unit_test(an_address_in_use_is_named_with_its_option),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
