@@ -275,6 +275,30 @@ static void greeted(struct nats_conn *c)
     all->on_dialled(all, true);
 }
 
+/* What was kept goes on when there is room, or when the other side's words made the session want
+ * it. False if c ended. */
+static bool feed_kept(struct nats_conn *c)
+{
+    bool moved;
+    do {
+        moved = false;
+        for (enum nats_side side = 0; side < SIDES; side++) {
+            struct buf *kept = &c->kept[side];
+            struct span in = buf_span(kept);
+            if (in.n == 0 || !has_room(c, side) || !nats_session_wants_read(c->session, side))
+                continue;
+            enum err e = feed(c, side, &in);
+            if (!goes_on(c, side, e))
+                return false;
+            moved = moved || in.n != buf_len(kept);
+            buf_consume(kept, buf_len(kept) - in.n);
+            if (in.n == 0)
+                buf_deinit(kept);
+        }
+    } while (moved);
+    return true;
+}
+
 static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
 {
     count(&c->all->loop->counters, rx[side], in.n);
@@ -287,27 +311,14 @@ static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
     }
     if (c->state == STATE_GREETING && nats_session_wants_read(c->session, SIDE_APP))
         greeted(c);
-    update_reading(c);
+    if (feed_kept(c))
+        update_reading(c);
 }
 
-/* Room again: what was kept goes first. */
 static void on_drained(struct nats_conn *c)
 {
-    if (c->state == STATE_CLOSING)
-        return;
-    for (enum nats_side side = 0; side < SIDES; side++) {
-        struct buf *kept = &c->kept[side];
-        struct span in = buf_span(kept);
-        if (in.n == 0 || !has_room(c, side))
-            continue;
-        enum err e = feed(c, side, &in);
-        if (!goes_on(c, side, e))
-            return;
-        buf_consume(kept, buf_len(kept) - in.n);
-        if (in.n == 0)
-            buf_deinit(kept);
-    }
-    update_reading(c);
+    if (feed_kept(c))
+        update_reading(c);
 }
 
 /* ---- the upstream ---- */
