@@ -9,78 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fault/end.h"
 #include "fault/nats_server.h"
 #include "fault/wait.h"
 #include "io/listener.h"
-#include "io/tcp.h"
 #include "policy/subject_map.h"
 
 enum { MIB = 1024 * 1024, PLANES = 2, CLIENTS = 4 };
-
-/* ---- one end that speaks text ---- */
-
-struct end {
-    struct tcp t; /* first: handlers cast */
-    struct buf in;
-    uint64_t bytes;
-    bool is_silent, connected, ended, closed;
-};
-
-static void end_connected(struct tcp *t)
-{
-    ((struct end *)t)->connected = true;
-    tcp_read(t, true);
-}
-
-static void end_read(struct tcp *t, struct span in)
-{
-    struct end *e = (struct end *)t;
-    e->bytes += in.n;
-    if (!e->is_silent)
-        assert_int_equal(buf_append(&e->in, in), ERR_OK);
-}
-
-static void end_drained(struct tcp *t)
-{
-    (void)t;
-}
-
-static void end_ended(struct tcp *t, int status)
-{
-    (void)status;
-    ((struct end *)t)->ended = true;
-}
-
-static void end_closed(struct tcp *t)
-{
-    ((struct end *)t)->closed = true;
-}
-
-static const struct tcp_handler end_handler = {.on_connected = end_connected,
-                                               .on_read = end_read,
-                                               .on_drained = end_drained,
-                                               .on_end = end_ended,
-                                               .on_closed = end_closed};
-
-static void say(struct end *e, const char *text)
-{
-    assert_int_equal(tcp_write(&e->t, span_str(text)), ERR_OK);
-}
-
-static bool has(const struct end *e, const char *text)
-{
-    struct span in = buf_span(&e->in);
-    return in.n != 0 && memmem(in.p, in.n, text, strlen(text)) != NULL;
-}
-
-/* Waits for text and drops everything up to its end. */
-static void hear(struct loop *l, struct end *e, const char *text)
-{
-    WAIT_FOR(l, has(e, text));
-    struct span in = buf_span(&e->in);
-    const uint8_t *at = memmem(in.p, in.n, text, strlen(text));
-    buf_consume(&e->in, (size_t)(at - in.p) + strlen(text));
-}
 
 /* ---- a server, planes before it, clients behind them ---- */
 
