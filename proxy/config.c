@@ -59,6 +59,8 @@ static enum err take_defaults(struct config_loader *l)
         const char *text = option_table[o].fallback;
         if (l->in->command == COMMAND_RUN && (o == OPTION_ETCD_LISTEN || o == OPTION_NATS_LISTEN))
             text = "127.0.0.1:0"; /* somebody else may have the usual ports of this machine */
+        if (l->in->command == COMMAND_RUN && o == OPTION_LOG_LEVEL)
+            text = "warn"; /* standard error is the command's too */
         if (text == NULL || l->value[o].is_set)
             continue;
         enum err e = config_take(l, o, (struct option_origin){SOURCE_DEFAULT, NULL}, span_str(text),

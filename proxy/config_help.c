@@ -13,13 +13,12 @@ static enum err put_wrapped(struct buf *out, const char *text)
     enum err e = ERR_OK;
     while (*text != '\0' && e == ERR_OK) {
         size_t word = strcspn(text, " ");
-        if (column + word >= COLUMNS && column > INDENT) {
-            e = buf_printf(out, "\n%*s", INDENT, "");
-            column = INDENT;
-        }
-        if (e == ERR_OK)
-            e = buf_printf(out, "%.*s%s", (int)word, text, text[word] == ' ' ? " " : "");
-        column += word + 1;
+        bool is_first = column == INDENT, fits = column + 1 + word < COLUMNS;
+        if (is_first || fits)
+            e = buf_printf(out, "%s%.*s", is_first ? "" : " ", (int)word, text);
+        else
+            e = buf_printf(out, "\n%*s%.*s", INDENT, "", (int)word, text);
+        column = is_first || !fits ? INDENT + word : column + 1 + word;
         text += word + (text[word] == ' ');
     }
     return e;
@@ -36,9 +35,8 @@ static enum err put_option(const struct option_row *row, bool is_flag, struct bu
                  row->fallback == NULL ? "" : row->fallback);
     snprintf(text, sizeof text, "%s%s", row->help, extra);
     bool fits = strlen(left) + 2 <= INDENT;
-    enum err e = buf_printf(out, "%-*s%s", INDENT, left, "");
-    if (e == ERR_OK && !fits)
-        e = buf_printf(out, "\n%*s", INDENT, "");
+    enum err e = fits ? buf_printf(out, "%-*s", INDENT, left)
+                      : buf_printf(out, "%s\n%*s", left, INDENT, "");
     if (e == ERR_OK)
         e = put_wrapped(out, text);
     return e != ERR_OK ? e : buf_append_byte(out, '\n');

@@ -9,7 +9,8 @@
 #define LIMITS_H
 
 enum {
-    /* One read() from a socket; shared by all connections of the loop, so its size costs nothing. */
+    /* One read() from a socket; shared by all connections of the loop, so its size costs nothing.
+     */
     LIMIT_READ_BYTES = 64 * 1024,
     /* Output waiting for a slow peer, per side; above it the other side is not read. */
     LIMIT_OUT_HIGH_BYTES = 128 * 1024,
@@ -74,6 +75,11 @@ enum {
 
     /* How long SIGTERM lets calls finish. */
     LIMIT_DRAIN_MS = 5000,
+    /* NATS connections last; while draining, one that has been quiet for so long has had its say.
+     */
+    LIMIT_DRAIN_QUIET_MS = 200,
+    /* How often draining looks whether everything is done. */
+    LIMIT_DRAIN_TICK_MS = 10,
     /* Dial: give up one attempt; wait between attempts, doubling. */
     LIMIT_DIAL_MS = 5000,
     LIMIT_BACKOFF_MIN_MS = 50,

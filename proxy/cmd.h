@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd - the subcommands. Each takes a loaded configuration and returns the exit status. */
+#ifndef CMD_H
+#define CMD_H
+
+#include "config.h"
+
+enum cmd_status {
+    CMD_CLEAN = 0,
+    CMD_FAILED = 1,           /* while running */
+    CMD_USAGE = 2,            /* or configuration */
+    CMD_NOT_EXECUTABLE = 126, /* `run`, as shells do */
+    CMD_NOT_FOUND = 127,
+    CMD_SIGNALLED = 128 /* plus the signal's number */
+};
+
+int cmd_serve(const struct config *c);
+int cmd_run(const struct config *c);
+int cmd_check(const struct config *c);
+int cmd_health(const struct config *c);
+
+/* "bulkhead: <text>" on standard error, for what sidecar_open and the like say; returns the status
+ * that goes with e. */
+int cmd_fail(enum err e, const struct buf *text);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sidecar.h"
+
+#include <stdio.h>
+
+#include "io/admin.h"
+#include "io/etcd_plane.h"
+#include "io/nats_plane.h"
+
+/* ---- opening ---- */
+
+static bool etcd_is_ready(const void *arg, const char **ret_why)
+{
+    return etcd_plane_is_ready(arg, ret_why);
+}
+
+static bool nats_is_ready(const void *arg, const char **ret_why)
+{
+    return nats_plane_is_ready(arg, ret_why);
+}
+
+static enum err open_etcd(struct sidecar *s, struct buf *error)
+{
+    const struct config *c = s->config;
+    if (c->etcd_upstream.n == 0)
+        return ERR_OK;
+    const struct etcd_plane_options options = {
+        .ns = &c->ns,
+        .key_root = span_str(c->key_root),
+        .upstream = c->etcd_upstream.a,
+        .upstreams = c->etcd_upstream.n,
+        .listen = c->etcd_listen.a,
+        .listens = c->etcd_listen.n,
+    };
+    return etcd_plane_open(&s->loop, &options, &s->etcd, error);
+}
+
+static enum err open_nats(struct sidecar *s, struct buf *error)
+{
+    const struct config *c = s->config;
+    if (c->nats_upstream.n == 0)
+        return ERR_OK;
+    const struct nats_plane_options options = {
+        .ns = &c->ns,
+        .subject_root = span_str(c->subject_root),
+        .requests = c->requests,
+        .request_patterns = c->request_patterns,
+        .user = c->nats_user,
+        .password = c->nats_password,
+        .token = c->nats_token,
+        .upstream = c->nats_upstream.a,
+        .upstreams = c->nats_upstream.n,
+        .listen = c->nats_listen.a,
+        .listens = c->nats_listen.n,
+    };
+    return nats_plane_open(&s->loop, &options, &s->nats, error);
+}
+
+static enum err open_admin(struct sidecar *s, struct buf *error)
+{
+    if (s->config->health_listen.n == 0)
+        return ERR_OK;
+    struct admin_options options = {
+        .listen = s->config->health_listen.a,
+        .listens = s->config->health_listen.n,
+        .namespace_name = ns_path_name(&s->config->ns),
+    };
+    if (s->etcd != NULL)
+        options.checks[options.check_count++] = (struct admin_check){"etcd", etcd_is_ready,
+                                                                     s->etcd};
+    if (s->nats != NULL)
+        options.checks[options.check_count++] = (struct admin_check){"nats", nats_is_ready,
+                                                                     s->nats};
+    return admin_open(&s->loop, &options, &s->admin, error);
+}
+
+enum err sidecar_open(struct sidecar *s, const struct config *config, struct buf *error)
+{
+    *s = (struct sidecar){.config = config};
+    enum err e = loop_init(&s->loop);
+    if (e != ERR_OK)
+        return e;
+    s->loop.max_connections = config->max_connections;
+    uv_timer_init(&s->loop.uv, &s->drain); /* cannot fail */
+    s->drain.data = s;
+    e = open_etcd(s, error);
+    if (e == ERR_OK)
+        e = open_nats(s, error);
+    if (e == ERR_OK)
+        e = open_admin(s, error);
+    if (e != ERR_OK) {
+        sidecar_close(s);
+        (void)sidecar_run(s);
+    }
+    return e;
+}
+
+/* ---- closing ---- */
+
+void sidecar_close(struct sidecar *s)
+{
+    if (s->state == SIDECAR_CLOSED)
+        return;
+    s->state = SIDECAR_CLOSED;
+    uv_close((uv_handle_t *)&s->drain, NULL);
+    admin_close(&s->admin);
+    nats_plane_close(&s->nats);
+    etcd_plane_close(&s->etcd);
+    if (s->on_closed != NULL)
+        s->on_closed(s->arg);
+}
+
+/*
+ * Calls of etcd end by themselves or do not end; NATS connections never do, a client holds its own
+ * for life. So NATS is done when nothing has moved on it for a while.
+ */
+static bool is_idle(struct sidecar *s)
+{
+    uint64_t now_ms = loop_now_ms(&s->loop);
+    const uint64_t *n = s->loop.counters.n;
+    uint64_t bytes = n[COUNTER_NATS_RX_APP] + n[COUNTER_NATS_RX_UP];
+    if (bytes != s->nats_bytes) {
+        s->nats_bytes = bytes;
+        s->quiet_since_ms = now_ms;
+    }
+    bool nats_idle = s->nats == NULL || nats_plane_is_idle(s->nats) ||
+                     now_ms - s->quiet_since_ms >= LIMIT_DRAIN_QUIET_MS;
+    return nats_idle && (s->etcd == NULL || etcd_plane_is_idle(s->etcd));
+}
+
+static void on_drain_tick(uv_timer_t *timer)
+{
+    struct sidecar *s = timer->data;
+    bool idle = is_idle(s);
+    if (!idle && loop_now_ms(&s->loop) < s->drain_end_ms)
+        return;
+    if (!idle)
+        log_event(LOG_WARN, "stopping with calls in flight: the drain time is over", NULL);
+    sidecar_close(s);
+}
+
+void sidecar_drain(struct sidecar *s)
+{
+    if (s->state != SIDECAR_OPEN)
+        return;
+    s->state = SIDECAR_DRAINING;
+    s->quiet_since_ms = loop_now_ms(&s->loop);
+    s->drain_end_ms = s->quiet_since_ms + s->config->drain_ms;
+    if (s->admin != NULL)
+        admin_drain(s->admin);
+    if (s->nats != NULL)
+        nats_plane_drain(s->nats);
+    if (s->etcd != NULL)
+        etcd_plane_drain(s->etcd);
+    uv_timer_start(&s->drain, on_drain_tick, 0, LIMIT_DRAIN_TICK_MS);
+}
+
+int sidecar_run(struct sidecar *s)
+{
+    while (s->state != SIDECAR_CLOSED)
+        uv_run(&s->loop.uv, UV_RUN_ONCE);
+    int left = loop_deinit(&s->loop);
+    if (left != 0)
+        log_event(LOG_ERROR, "the loop did not end clean", "error", uv_strerror(left), NULL);
+    return left == 0 ? 0 : -1;
+}
+
+/* ---- where it is ---- */
+
+void sidecar_places(const struct sidecar *s, struct sidecar_places *ret_places)
+{
+    *ret_places = (struct sidecar_places){0};
+    struct addr a;
+    if (s->etcd != NULL) {
+        a = etcd_plane_addr(s->etcd);
+        addr_print(&a, ret_places->etcd);
+    }
+    if (s->nats != NULL) {
+        a = nats_plane_addr(s->nats);
+        addr_print(&a, ret_places->nats);
+    }
+    if (s->admin != NULL) {
+        a = admin_addr(s->admin);
+        addr_print(&a, ret_places->health);
+    }
+}
+
+struct addr sidecar_reachable(struct addr bound)
+{
+    if (strcmp(bound.host, "0.0.0.0") == 0)
+        snprintf(bound.host, sizeof bound.host, "127.0.0.1");
+    else if (strcmp(bound.host, "::") == 0)
+        snprintf(bound.host, sizeof bound.host, "::1");
+    return bound;
+}
