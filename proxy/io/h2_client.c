@@ -136,7 +136,8 @@ static void on_read(struct tcp *t, struct span in)
         memcpy(c->first + c->first_n, part.p, part.n);
         c->first_n += part.n;
     }
-    bool ok = h2_conn_feed(&c->conn, in);
+    int error = 0;
+    bool ok = h2_conn_feed(&c->conn, in, &error);
     /* After a connection error nghttp2 has a GOAWAY to send and reads no more. */
     if (ok && nghttp2_session_want_read(c->conn.session))
         return;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/log.h"
 
 enum {
     FRAME_HEAD_BYTES = 9,
@@ -31,15 +30,13 @@ void h2_hub_deinit(struct h2_hub *hub)
 }
 
 /* -- reading --------------------------------------------------------------------------------- */
-bool h2_conn_feed(struct h2_conn *c, struct span in)
+bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error)
 {
-    if (c->ending)
-        return false;
     ssize_t n = nghttp2_session_mem_recv(c->session, in.p, in.n);
     h2_conn_touch(c);
     if (n >= 0)
         return true;
-    log_event(LOG_DEBUG, "HTTP/2 session failed", "reason", nghttp2_strerror((int)n), NULL);
+    *ret_error = (int)n;
     h2_conn_end(c);
     return false;
 }

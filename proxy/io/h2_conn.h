@@ -59,8 +59,9 @@ struct h2_conn {
     bool block_over; /* longer than we take: the stream is refused */
 };
 
-/* Hand bytes to the session. False: the connection is broken and is being ended. */
-bool h2_conn_feed(struct h2_conn *c, struct span in);
+/* Hand bytes to the session of a connection that is not ending. False: it cannot go on and is being
+ * ended; *ret_error is nghttp2's. What nghttp2 answers with a GOAWAY of its own is no such case. */
+bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error) ATTR_MUST_USE;
 /* Something was submitted, resumed or consumed: flush at the end of this turn. */
 void h2_conn_touch(struct h2_conn *c);
 /* Give n bytes of a stream's receive window back. */

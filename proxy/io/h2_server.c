@@ -116,6 +116,14 @@ static void feed_http1(struct h2_server *s)
 }
 
 static nghttp2_session *new_session(struct h2_server *s);
+static void blame(struct h2_server *s, const char *reason);
+
+static void feed_http2(struct h2_server *s, struct span in)
+{
+    int error = 0;
+    if (!h2_conn_feed(&s->conn, in, &error) && error != NGHTTP2_ERR_NOMEM)
+        blame(s, nghttp2_strerror(error));
+}
 
 static void start_http2(struct h2_server *s)
 {
@@ -125,8 +133,7 @@ static void start_http2(struct h2_server *s)
         h2_conn_end(&s->conn);
         return;
     }
-    if (!h2_conn_feed(&s->conn, buf_span(&s->early)))
-        count(counters_of(s), COUNTER_BAD_ETCD_APP, 1);
+    feed_http2(s, buf_span(&s->early));
     buf_deinit(&s->early);
 }
 
@@ -158,8 +165,7 @@ static void on_read(struct tcp *t, struct span in)
     if (s->conn.ending)
         return;
     if (s->state == H2_SERVER_HTTP2) {
-        if (!h2_conn_feed(&s->conn, in))
-            count(counters_of(s), COUNTER_BAD_ETCD_APP, 1);
+        feed_http2(s, in);
         return;
     }
     if (buf_append(&s->early, in) != ERR_OK)
@@ -254,23 +260,23 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
-static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int code,
-                            void *arg)
+/* The connection ends because of what the application sent. */
+static void blame(struct h2_server *s, const char *reason)
 {
-    (void)session, (void)frame;
-    struct h2_server *s = arg;
+    char peer[ADDR_TEXT_BYTES];
     count(counters_of(s), COUNTER_BAD_ETCD_APP, 1);
-    log_event(LOG_DEBUG, "invalid HTTP/2 frame from the application", "reason",
-              nghttp2_strerror(code), NULL);
-    return 0;
+    log_event(LOG_WARN, "the application broke HTTP/2, connection closed", "peer",
+              tcp_peer(&s->conn.tcp, peer), "reason", reason, NULL);
 }
 
-/* As grpc-go: a response that is complete before its request tells the client to stop sending. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    (void)arg;
+    struct h2_server *s = arg;
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+        blame(s, nghttp2_http2_strerror(frame->goaway.error_code));
     if (frame->hd.type != NGHTTP2_HEADERS || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
+    /* As grpc-go: a response that is complete before its request tells the client to stop. */
     struct h2_app_stream *a = stream_of(session, frame->hd.stream_id);
     if (a != NULL && !a->request_ended)
         return nghttp2_submit_rst_stream(session, 0, a->id, NGHTTP2_NO_ERROR);
@@ -380,7 +386,6 @@ static nghttp2_session_callbacks *new_callbacks(void)
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_send_data_callback(cb, move);
     return cb;
