@@ -20,6 +20,8 @@ enum counter {
 enum gauge { GAUGE_ETCD_CONNS, GAUGE_NATS_CONNS, GAUGE_ETCD_STREAMS, GAUGE_NATS_SUBS, GAUGE_COUNT };
 
 enum { LATENCY_BUCKETS = 16 }; /* upper bounds 2^i * 32 us; the last one is +Inf */
+/* etcd: from a unary call to its answer. NATS: from the dial to the server's INFO, once a
+ * connection; messages have no answer to wait for that the sidecar could tell. */
 enum latency { LATENCY_ETCD, LATENCY_NATS, LATENCY_COUNT };
 
 struct histogram {

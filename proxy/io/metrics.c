@@ -123,7 +123,8 @@ static enum err put_bucket(struct buf *out, const char *plane, unsigned i, uint6
 static enum err put_latency(const struct counters *c, struct buf *out)
 {
     enum err e = put_head(out, LATENCY_NAME, "histogram",
-                          "Time from an application's request to the answer it got, by plane.");
+                          "etcd: from a unary call to its answer. NATS: from the dial for an "
+                          "application's connection to the server's INFO.");
     for (unsigned id = 0; id < LATENCY_COUNT && e == ERR_OK; id++) {
         const struct histogram *h = &c->latency[id];
         uint64_t n = 0;
