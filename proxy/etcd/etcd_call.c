@@ -138,7 +138,7 @@ enum err etcd_call_feed_app(struct etcd_call *c, struct span in)
 {
     struct span message;
     enum err e;
-    CHECK(c->ns->has_tag || !c->route->needs_tag);
+    CHECK(c->ns->has_tag || c->route->policy != ETCD_REWRITE);
     while (grpc_reader_next(&c->from_app, &in, &message, &e)) {
         e = request(c, message);
         if (e != ERR_OK)

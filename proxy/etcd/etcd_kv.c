@@ -39,7 +39,7 @@ enum err etcd_need_key(void *ctx, struct pb_frame *f, struct pb_frame *up, struc
 enum err etcd_strip_key(void *ctx, struct pb_frame *f, struct span value, struct span *ret_rest)
 {
     const struct etcd_pass *pass = ctx;
-    (void)f;
+    f->note[NOTE_HAS_KEY] = 1;
     if (key_map_strip(&pass->call->ns->keys, value, ret_rest))
         return ERR_OK;
     count(pass->call->ns->counters, COUNTER_FOREIGN_KEY, 1);
@@ -123,13 +123,25 @@ const struct pb_message etcd_delete_range_request = {delete_range_request_fields
                                                      ARRAY_LEN(delete_range_request_fields),
                                                      begin_write, etcd_need_key, false};
 
+/* etcd has no empty keys: a pair without one proves nothing about its slice. */
+static enum err key_value_end(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
+{
+    const struct etcd_pass *pass = ctx;
+    (void)up;
+    (void)out;
+    if (f->note[NOTE_HAS_KEY] != 0)
+        return ERR_OK;
+    count(pass->call->ns->counters, COUNTER_FOREIGN_KEY, 1);
+    return ERR_FOREIGN;
+}
+
 /* A foreign lease on an own key is not shown; the key is (design.md 4.4: foreign = missing). */
 static const struct pb_field key_value_fields[] = {
     [1] = {.action = PB_STRIP, .strip = etcd_strip_key},
     [6] = {.action = PB_NUMBER, .droppable = true, .number = etcd_strip_lease},
 };
-const struct pb_message etcd_key_value = {key_value_fields, ARRAY_LEN(key_value_fields), NULL, NULL,
-                                          false};
+const struct pb_message etcd_key_value = {key_value_fields, ARRAY_LEN(key_value_fields), NULL,
+                                          key_value_end, false};
 
 static const struct pb_field range_response_fields[] = {
     [1] = ETCD_HEADER_FIELD,

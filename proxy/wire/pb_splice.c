@@ -112,21 +112,6 @@ static enum err enter(struct splice *s, const struct pb_field *field, const stru
     return f->m->begin == NULL ? ERR_OK : f->m->begin(s->ctx, f, up);
 }
 
-static enum err leave(struct splice *s)
-{
-    struct pb_frame *f = &s->stack[s->depth - 1];
-    struct pb_frame *up = s->depth == 1 ? NULL : f - 1;
-    enum err e = flush(s, s->p);
-    if (e == ERR_OK && f->m->end != NULL)
-        e = f->m->end(s->ctx, f, up, s->grow);
-    if (e != ERR_OK)
-        return e;
-    s->depth--;
-    if (up == NULL || out_len(s) - f->body_at == f->read_n)
-        return ERR_OK;
-    return mend_length(s, f->body_at, f->length_n);
-}
-
 /* Everything before the field goes to the output, the field does not. */
 static enum err leave_out(struct splice *s, const struct pb_item *it)
 {
@@ -135,11 +120,9 @@ static enum err leave_out(struct splice *s, const struct pb_item *it)
     return e;
 }
 
-/* Leave out the nearest droppable element around a foreign value. */
-static enum err drop(struct splice *s, const struct pb_field *field, const struct pb_item *it)
+/* Leave out the nearest droppable message of those being walked. */
+static enum err drop_enclosing(struct splice *s)
 {
-    if (field->droppable)
-        return leave_out(s, it);
     while (s->depth > 1) {
         const struct pb_frame *f = &s->stack[--s->depth];
         if (f->droppable) {
@@ -149,6 +132,29 @@ static enum err drop(struct splice *s, const struct pb_field *field, const struc
         }
     }
     return ERR_FOREIGN;
+}
+
+/* A hook called the field's value foreign. */
+static enum err drop(struct splice *s, const struct pb_field *field, const struct pb_item *it)
+{
+    return field->droppable ? leave_out(s, it) : drop_enclosing(s);
+}
+
+static enum err leave(struct splice *s)
+{
+    struct pb_frame *f = &s->stack[s->depth - 1];
+    struct pb_frame *up = s->depth == 1 ? NULL : f - 1;
+    enum err e = flush(s, s->p);
+    if (e == ERR_OK && f->m->end != NULL)
+        e = f->m->end(s->ctx, f, up, s->grow);
+    if (e == ERR_FOREIGN)
+        return drop_enclosing(s);
+    if (e != ERR_OK)
+        return e;
+    s->depth--;
+    if (up == NULL || out_len(s) - f->body_at == f->read_n)
+        return ERR_OK;
+    return mend_length(s, f->body_at, f->length_n);
 }
 
 static enum err map_bytes(struct splice *s, const struct pb_field *field, const struct pb_item *it)
