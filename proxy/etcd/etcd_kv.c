@@ -127,10 +127,11 @@ const struct pb_message etcd_delete_range_request = {delete_range_request_fields
 static enum err key_value_end(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
 {
     const struct etcd_pass *pass = ctx;
-    (void)up;
     (void)out;
-    if (f->note[NOTE_HAS_KEY] != 0)
+    if (f->note[NOTE_HAS_KEY] != 0) {
+        up->note[NOTE_HAS_KEY] = 1; /* for Event */
         return ERR_OK;
+    }
     count(pass->call->ns->counters, COUNTER_FOREIGN_KEY, 1);
     return ERR_FOREIGN;
 }

@@ -11,7 +11,7 @@
 #include "limits.h"
 #include "wire/pb_write.h"
 
-/* Of LeaseGrantRequest: an ID was there. */
+/* Of LeaseGrantRequest and LeaseStatus: an ID was there. */
 enum { NOTE_HAS_ID };
 
 static enum err grant_id(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
@@ -103,11 +103,20 @@ static enum err list_id(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret
     return ERR_OK;
 }
 
+static enum err lease_status_end(void *ctx, struct pb_frame *f, struct pb_frame *up,
+                                 struct buf *out)
+{
+    (void)ctx;
+    (void)up;
+    (void)out;
+    return f->note[NOTE_HAS_ID] != 0 ? ERR_OK : ERR_FOREIGN;
+}
+
 static const struct pb_field lease_status_fields[] = {
     [1] = {.action = PB_NUMBER, .number = list_id},
 };
 static const struct pb_message lease_status = {lease_status_fields, ARRAY_LEN(lease_status_fields),
-                                               NULL, NULL, false};
+                                               NULL, lease_status_end, false};
 
 static const struct pb_field lease_leases_response_fields[] = {
     [1] = ETCD_HEADER_FIELD,

@@ -49,12 +49,14 @@ static enum err event_begin(void *ctx, struct pb_frame *f, struct pb_frame *up)
     return ERR_OK;
 }
 
+/* An event without a pair proves nothing about its slice. */
 static enum err event_end(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
 {
     struct etcd_pass *pass = ctx;
-    (void)f;
     (void)up;
     (void)out;
+    if (f->note[NOTE_HAS_KEY] == 0)
+        return ERR_FOREIGN;
     pass->events_kept++;
     return ERR_OK;
 }

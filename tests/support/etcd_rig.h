@@ -63,14 +63,16 @@ static inline void rig_frame(struct pb_build *wire, struct span m)
 
 static inline enum err rig_ask(struct etcd_rig *r, const struct pb_build *m)
 {
-    struct pb_build wire = {0};
+    struct pb_build wire;
+    wire.n = 0;
     rig_frame(&wire, pb_built(m));
     return etcd_call_feed_app(&r->call, pb_built(&wire));
 }
 
 static inline enum err rig_reply(struct etcd_rig *r, const struct pb_build *m)
 {
-    struct pb_build wire = {0};
+    struct pb_build wire;
+    wire.n = 0;
     rig_frame(&wire, pb_built(m));
     return etcd_call_feed_up(&r->call, pb_built(&wire));
 }
