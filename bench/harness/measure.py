@@ -142,7 +142,7 @@ def _nats_targets(st, plan):
     return [t for t in found if plan.wants(t.name)]
 
 
-def _load(plan, scenario, target, run_ms, warm_ms, extra=()):
+def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     """One run of a load program: its JSON, or {'error': …, 'wrong': bool}."""
     command = [plan.binaries / f"bench_load_{scenario.plane}", "--target", target.address,
                "--warm-ms", warm_ms, "--run-ms", run_ms, *scenario.load, *extra]
@@ -171,19 +171,31 @@ def _alternate(plan, scenario, targets):
         order = targets[r % len(targets):] + targets[:r % len(targets)]
         got = {}
         for t in order if r % 2 == 0 else reversed(order):
-            got[t.name] = _load(plan, scenario, t, plan.run_ms, plan.warm_ms)
+            got[t.name] = load(plan, scenario, t, plan.run_ms, plan.warm_ms)
         rounds.append(got)
     return rounds
 
 
+def targets_of(scenario):
+    return _etcd_targets if scenario.plane == "etcd" else _nats_targets
+
+
+def fill(plan, scenario, targets):
+    """Writes the keys that Ranges will read, through every target. Rounds, empty but for errors."""
+    errors = []
+    for t in targets if scenario.plane == "etcd" else []:
+        done = load(plan, scenario, t, 0, 0, ("--fill", "1", "--inflight", "16"))
+        if "error" in done:
+            errors.append({t.name: done})
+    return errors
+
+
 def run_load(plan, scenario):
     with stack.Stack(plan.binaries) as st:
-        targets = (_etcd_targets if scenario.plane == "etcd" else _nats_targets)(st, plan)
-        if scenario.plane == "etcd":
-            for t in targets:
-                fill = _load(plan, scenario, t, 0, 0, ("--fill", "1", "--inflight", "16"))
-                if "error" in fill:
-                    return {"rounds": [{t.name: fill}]}
+        targets = targets_of(scenario)(st, plan)
+        errors = fill(plan, scenario, targets)
+        if errors:
+            return {"rounds": errors}
         disturbance = Disturbance(st)
         rounds = _alternate(plan, scenario, targets)
         return {"rounds": rounds, "disturbance": disturbance.shares(),
