@@ -188,7 +188,7 @@ enum err nats_unsub_slices(struct nats_session *s, unsigned slices, struct span 
 
 static enum err unsubscribe(struct nats_session *s, const struct nats_line *l)
 {
-    if (7 + l->sid.n + 1 + l->max.n > LIMIT_NATS_CONTROL_LINE)
+    if (nats_write_unsub_bytes(l->sid, l->max) > LIMIT_NATS_CONTROL_LINE)
         return ERR_NATS_CONTROL_LINE;
     struct nats_sub *sub = nats_subs_find(&s->subs, l->sid);
     if (sub == NULL || sub->slices == 0)

@@ -104,9 +104,14 @@ enum err nats_write_sub(struct buf *out, const struct nats_sub_line *l)
     return ERR_OK;
 }
 
+size_t nats_write_unsub_bytes(struct span sid, struct span max)
+{
+    return 7 + sid.n + (max.n == 0 ? 0 : 1 + max.n);
+}
+
 enum err nats_write_unsub(struct buf *out, char letter, struct span sid, struct span max)
 {
-    uint8_t *p = begin(out, 7 + sid.n + 1 + max.n);
+    uint8_t *p = begin(out, nats_write_unsub_bytes(sid, max));
     if (p == NULL)
         return ERR_NOMEM;
     p = put(p, SPAN_LIT("UNSUB "));

@@ -32,6 +32,7 @@ size_t nats_write_sub_bytes(const struct nats_sub_line *l);
 /* UNSUB letter+sid [max] */
 enum err nats_write_unsub(struct buf *out, char letter, struct span sid,
                           struct span max) ATTR_MUST_USE;
+size_t nats_write_unsub_bytes(struct span sid, struct span max);
 /* -ERR 'text' */
 enum err nats_write_err(struct buf *out, struct span text) ATTR_MUST_USE;
 

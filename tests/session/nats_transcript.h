@@ -159,10 +159,10 @@ static inline void stage_play(struct stage *t, const struct step *steps, size_t 
 
 #define PLAY(path, ...)                                                                            \
     do {                                                                                           \
-        static const struct step steps[] = {__VA_ARGS__};                                          \
+        static const struct step play_steps[] = {__VA_ARGS__};                                     \
         struct stage stage;                                                                        \
         stage_open(&stage, path);                                                                  \
-        stage_play(&stage, steps, ARRAY_LEN(steps));                                               \
+        stage_play(&stage, play_steps, ARRAY_LEN(play_steps));                                     \
         stage_close(&stage);                                                                       \
     } while (0)
 

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every allocation of a session fails once, the n-th in the n-th run: it ends or goes on, and
+ * nothing leaks. The three sources that allocate are compiled into this program with a malloc of
+ * its own, so the sweep also works under the address sanitizer.
+ */
+#include <stdlib.h>
+
+#include "support/support.h"
+
+static unsigned allocations, fail_at; /* fail_at: 0 = never */
+static int live;
+
+static void *count_in(void *p)
+{
+    live += p != NULL;
+    return p;
+}
+
+static bool fails(void)
+{
+    return ++allocations == fail_at;
+}
+
+static void *sweep_malloc(size_t n)
+{
+    return fails() ? NULL : count_in(malloc(n));
+}
+
+static void *sweep_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : count_in(calloc(n, size));
+}
+
+static void *sweep_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : realloc(p, n);
+}
+
+static void sweep_free(void *p)
+{
+    live -= p != NULL;
+    free(p);
+}
+
+#define malloc  sweep_malloc
+#define calloc  sweep_calloc
+#define realloc sweep_realloc
+#define free    sweep_free
+#include "base/buf.c"
+#include "nats/nats_session.c"
+#include "nats/nats_subs.c"
+#undef malloc
+#undef calloc
+#undef realloc
+#undef free
+
+static const struct {
+    enum nats_side side;
+    struct span bytes;
+} script[] = {
+    {SIDE_UP, SPAN_LIT("INFO {\"headers\":true,\"max_payload\":1048576,\"nonce\":\"x\"}\r\n")},
+    {SIDE_APP, SPAN_LIT("CONNECT {\"headers\":true,\"name\":\"n\"}\r\nSUB foo 1\r\nSUB > q 2\r\n")},
+    {SIDE_APP, SPAN_LIT("SUB $SRV.PING 3\r\nUNSUB 2 2\r\nUNSUB 3 1\r\nPING\r\nPUB foo r 5\r\nhel")},
+    {SIDE_UP, SPAN_LIT("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\nMSG bh.d.a.~.~.~.x d2 1\r\nx\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.e.a.~.~.~.x e2 1\r\nx\r\nMSG bh.d.~.~.~.~.$SRV.PING 13 0\r\n\r\n")},
+    {SIDE_APP, SPAN_LIT("lo\r\nSUB $SYS.> q 4\r\nPUB $JS.API.INFO i 0\r\n\r\nUNSUB 9\r\n")},
+    {SIDE_UP, SPAN_LIT("PONG\r\nPONG\r\n-ERR 'Invalid \"bh.e.a.~.~.~.x\"'\r\n-ERR 'bh.x'\r\n")},
+    {SIDE_UP, SPAN_LIT("HMSG bh.e.a.~.~.~.foo e1 12 14\r\nNATS/1.0\r\n\r\nh")},
+    {SIDE_APP, SPAN_LIT("SUB . 1\r\nSUB > 7\r\n")},
+    {SIDE_UP, SPAN_LIT("i\r\nPING\r\n")},
+};
+
+/* ERR_OK: the whole script was played. */
+static enum err play(const struct nats_ns *ns, unsigned cut)
+{
+    struct nats_session *s = NULL;
+    enum err e = nats_session_new(ns, &s);
+    for (size_t i = 0; i < ARRAY_LEN(script) && e == ERR_OK; i++)
+        for (struct span rest = script[i].bytes; rest.n != 0 && e == ERR_OK;) {
+            size_t used = 0;
+            e = nats_session_feed(s, script[i].side, span_head(rest, cut), &used);
+            rest = span_skip(rest, used);
+            assert_true(s != NULL && nats_session_is_closing(s) == (e != ERR_OK));
+            for (int side = 0; side < SIDES; side++) {
+                struct buf *out = nats_session_out(s, (enum nats_side)side);
+                buf_consume(out, buf_len(out));
+                buf_trim(out);
+            }
+        }
+    nats_session_free(&s);
+    return e;
+}
+
+static void the_nth_allocation_fails(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct nats_ns ns = {.host = "h", .port = 1, .user = "u", .counters = &counters};
+    struct ns_path path;
+    assert_int_equal(ns_path_parse(SPAN_LIT("a"), '/', &path, NULL), ERR_OK);
+    assert_int_equal(subject_map_init(&ns.map, SPAN_LIT("bh"), &path, subject_map_default_requests,
+                                      ARRAY_LEN(subject_map_default_requests)),
+                     ERR_OK);
+    static const unsigned cuts[] = {1, 7, 10000};
+    for (size_t c = 0; c < ARRAY_LEN(cuts); c++) {
+        unsigned runs = 0;
+        enum err e;
+        do {
+            allocations = 0;
+            fail_at = ++runs;
+            e = play(&ns, cuts[c]);
+            assert_true(e == ERR_OK || e == ERR_NOMEM);
+            assert_int_equal(live, 0);
+        } while (e != ERR_OK || fail_at <= allocations);
+        print_message("pieces of %u bytes: %u allocations, each failed once\n", cuts[c], runs - 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_nth_allocation_fails)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
