@@ -114,6 +114,23 @@ bool nats_reader_next(struct nats_reader *r, enum nats_from from, struct span *i
     return lf != NULL;
 }
 
+/* The first blank, or end. Eight bytes at a time while none of them is a blank or below one. */
+static const uint8_t *find_blank(const uint8_t *p, const uint8_t *end)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    while (end - p >= 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof word);
+        /* Top bit of every byte that is below ' ' + 1; a borrow only makes it look longer. */
+        if (((word - each * (' ' + 1)) & ~word & each << 7) != 0)
+            break;
+        p += 8;
+    }
+    while (p < end && !is_blank(*p))
+        p++;
+    return p;
+}
+
 /* Fields between blanks; more than max: max + 1. */
 static unsigned split(struct span args, struct span *field, unsigned max)
 {
@@ -127,8 +144,7 @@ static unsigned split(struct span args, struct span *field, unsigned max)
         if (n == max)
             return max + 1;
         const uint8_t *start = p;
-        while (p < end && !is_blank(*p))
-            p++;
+        p = find_blank(p, end);
         field[n] = span_of(start, (size_t)(p - start));
     }
 }
@@ -208,6 +224,16 @@ static struct span trim(struct span s)
     return s;
 }
 
+/* One by one: an initialiser of the whole struct becomes "rep stos", a tenth of a message's time.
+ */
+static void clear(struct nats_line *l, enum nats_op op)
+{
+    l->op = op;
+    l->subject = l->reply = l->queue = l->sid = SPAN_NONE;
+    l->max = l->header_text = l->payload_text = l->text = SPAN_NONE;
+    l->payload_bytes = 0;
+}
+
 enum err nats_parse_line(enum nats_from from, struct span line, struct nats_line *ret_line)
 {
     bool more;
@@ -215,7 +241,7 @@ enum err nats_parse_line(enum nats_from from, struct span line, struct nats_line
     if (v == NULL)
         return ERR_NATS_UNKNOWN_OP;
     struct span args = span_skip(line, v->n);
-    *ret_line = (struct nats_line){.op = (enum nats_op)v->op};
+    clear(ret_line, (enum nats_op)v->op);
     switch (ret_line->op) {
     case NATS_OP_PUB:
     case NATS_OP_MSG:
