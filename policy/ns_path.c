@@ -58,10 +58,10 @@ static bool fail(struct reader *r, size_t position, const char *rule)
     return false;
 }
 
-/* True if "default" stands at r->at as a whole segment. */
+/* True if "default" stands at r->at as a whole segment. The text is not empty. */
 static bool at_word_default(const struct reader *r)
 {
-    struct span rest = span_skip(r->text, r->at);
+    struct span rest = span_of(r->text.p + r->at, r->text.n - r->at);
     return span_has_prefix(rest, SPAN_LIT(WORD_DEFAULT)) &&
            (rest.n == WORD_DEFAULT_BYTES || rest.p[WORD_DEFAULT_BYTES] == (uint8_t)r->sep);
 }
