@@ -3,6 +3,7 @@
 #include "support/support.h"
 
 #include "base/buf.h"
+#include "support/alloc_fail.h"
 
 static void zeroed_memory_is_an_empty_buf(void **state)
 {
@@ -138,6 +139,41 @@ static void any_order_of_calls_keeps_the_bytes(void **state)
     buf_deinit(&b);
 }
 
+/* A buf without room for one byte more. */
+static void fill(struct buf *out)
+{
+    while (out->tail < out->cap || out->cap == 0)
+        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
+}
+
+static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
+{
+    (void)state;
+    if (!alloc_fail_works)
+        skip();
+    struct buf out = {0};
+    fill(&out);
+    buf_consume(&out, 3);
+    size_t before = buf_len(&out);
+    for (unsigned i = 0; i < 4; i++) {
+        alloc_fail_at = 1;
+        enum err e = i == 0   ? buf_append(&out, SPAN_LIT("abcd"))
+                     : i == 1 ? buf_append_byte(&out, 'a')
+                     : i == 2 ? buf_printf(&out, "%d", 1234)
+                              : buf_reserve(&out, 1000);
+        assert_int_equal(e, ERR_NOMEM);
+        assert_int_equal(buf_len(&out), before);
+        assert_int_equal(buf_span(&out).p[before - 1], 'x');
+    }
+    /* A trim that gets no memory keeps what it has. */
+    assert_int_equal(buf_reserve(&out, 1 << 16), ERR_OK);
+    alloc_fail_at = 1;
+    buf_trim(&out);
+    assert_int_equal(alloc_fail_at, 0);
+    assert_int_equal(buf_len(&out), before);
+    buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +184,7 @@ int main(void)
         cmocka_unit_test(memory_does_not_grow_while_a_queue_flows),
         cmocka_unit_test(trim_gives_memory_back),
         cmocka_unit_test(any_order_of_calls_keeps_the_bytes),
+        cmocka_unit_test(a_failed_allocation_leaves_the_buffer_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

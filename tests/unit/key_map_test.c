@@ -3,6 +3,7 @@
 #include "support/support.h"
 
 #include "policy/key_map.h"
+#include "support/alloc_fail.h"
 
 static struct ns_path path_of(const char *text)
 {
@@ -164,6 +165,53 @@ static void registry_keys_are_the_layout(void **state)
     buf_deinit(&out);
 }
 
+/* A buf without room for one byte more. */
+static void fill(struct buf *out)
+{
+    while (out->tail < out->cap || out->cap == 0)
+        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
+}
+
+static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
+{
+    (void)state;
+    if (!alloc_fail_works)
+        skip();
+    struct ns_path path = path_of("a");
+    struct key_map m = map_of("bh/", "a");
+    struct buf out = {0};
+    fill(&out);
+    size_t before = buf_len(&out);
+    for (unsigned i = 0; i < 6; i++) {
+        enum err e = ERR_OK;
+        alloc_fail_at = 1;
+        switch (i) {
+        case 0:
+            e = key_map_key(&m, SPAN_LIT("k"), &out);
+            break;
+        case 1:
+            e = key_map_end(&m, SPAN_LIT("k"), &out);
+            break;
+        case 2:
+            e = key_map_end(&m, SPAN_LIT("\0"), &out);
+            break;
+        case 3:
+            e = key_map_registry_key(SPAN_LIT("bh/"), &path, &out);
+            break;
+        case 4:
+            e = key_map_tag_key(SPAN_LIT("bh/"), 1, &out);
+            break;
+        default:
+            e = key_map_version_key(SPAN_LIT("bh/"), &out);
+            break;
+        }
+        assert_int_equal(alloc_fail_at, 0); /* it was reached */
+        assert_int_equal(e, ERR_NOMEM);
+        assert_int_equal(buf_len(&out), before);
+    }
+    buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +223,7 @@ int main(void)
         cmocka_unit_test(stored_keys_of_others_are_not_stripped),
         cmocka_unit_test(mapping_appends_and_leaves_what_was_there),
         cmocka_unit_test(registry_keys_are_the_layout),
+        cmocka_unit_test(a_failed_allocation_leaves_the_buffer_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "support/support.h"
 
 #include "policy/subject_map.h"
+#include "support/alloc_fail.h"
 
 static struct subject_map map_of(const char *text)
 {
@@ -331,6 +332,30 @@ static void only_subjects_of_the_slices_are_stripped(void **state)
     }
 }
 
+/* A buf without room for one byte more. */
+static void fill(struct buf *out)
+{
+    while (out->tail < out->cap || out->cap == 0)
+        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
+}
+
+static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
+{
+    (void)state;
+    if (!alloc_fail_works)
+        skip();
+    struct subject_map m = map_of("a/b");
+    struct buf out = {0};
+    fill(&out);
+    size_t before = buf_len(&out);
+    for (unsigned slice = 0; slice < 2; slice++) {
+        alloc_fail_at = 1;
+        assert_int_equal(subject_map_group(&m, slice, SPAN_LIT("q"), &out), ERR_NOMEM);
+        assert_int_equal(buf_len(&out), before);
+    }
+    buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test(without_patterns_nothing_is_a_request),
         cmocka_unit_test(groups_carry_the_path_on_events_only),
         cmocka_unit_test(only_subjects_of_the_slices_are_stripped),
+        cmocka_unit_test(a_failed_allocation_leaves_the_buffer_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
