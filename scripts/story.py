@@ -228,6 +228,9 @@ def main():
     except real.StackError as e:
         print(f"\n✗ {e}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STREAMS_MAX = 16, NAME_MAX_BYTES = 32, PATH_BYTES = 256, PATIENCE_S = 30 };
+enum { STREAMS_MAX = 16, NAME_MAX_BYTES = 32, PATH_BYTES = 256, PATIENCE_MS = 30000 };
 
 struct stream {
     char name[NAME_MAX_BYTES]; /* "" = free */
@@ -37,6 +37,7 @@ struct stream {
 static grpc_channel *channel;
 static grpc_completion_queue *queue;
 static struct stream streams[STREAMS_MAX];
+static long deadline_ms;
 
 /* "KV.Range": its path and descriptors. */
 static const ProtobufCMethodDescriptor *find_method(const char *word, char *path)
@@ -63,6 +64,11 @@ static const ProtobufCMethodDescriptor *find_method(const char *word, char *path
     return NULL;
 }
 
+static gpr_timespec in_ms(long ms)
+{
+    return gpr_time_add(gpr_now(GPR_CLOCK_REALTIME), gpr_time_from_millis(ms, GPR_TIMESPAN));
+}
+
 static bool run_batch(grpc_call *call, const grpc_op *ops, size_t n)
 {
     static char tag;
@@ -71,10 +77,7 @@ static bool run_batch(grpc_call *call, const grpc_op *ops, size_t n)
     if (grpc_call_start_batch(call, ops, n, &tag, NULL) != GRPC_CALL_OK) {
         return false;
     }
-    event = grpc_completion_queue_pluck(
-        queue, &tag,
-        gpr_time_add(gpr_now(GPR_CLOCK_REALTIME), gpr_time_from_seconds(PATIENCE_S, GPR_TIMESPAN)),
-        NULL);
+    event = grpc_completion_queue_pluck(queue, &tag, in_ms(PATIENCE_MS), NULL);
     if (event.type != GRPC_OP_COMPLETE) {
         fputs("no answer in time\n", stderr);
         exit(1);
@@ -84,9 +87,9 @@ static bool run_batch(grpc_call *call, const grpc_op *ops, size_t n)
 
 static grpc_call *make_call(const char *path)
 {
-    return grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue,
-                                    grpc_slice_from_copied_string(path), NULL,
-                                    gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+    return grpc_channel_create_call(
+        channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue, grpc_slice_from_copied_string(path), NULL,
+        deadline_ms > 0 ? in_ms(deadline_ms) : gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
 }
 
 static const char *status_name(grpc_status_code code)
@@ -324,8 +327,7 @@ static bool do_cancel(const char *name, const char *rest)
 static bool do_status(const char *name, const char *rest)
 {
     struct stream *s = find_stream(name);
-    gpr_timespec end = gpr_time_add(gpr_now(GPR_CLOCK_REALTIME),
-                                    gpr_time_from_seconds(PATIENCE_S, GPR_TIMESPAN));
+    gpr_timespec end = in_ms(PATIENCE_MS);
 
     if (s == NULL || *rest != '\0') {
         return false;
@@ -344,14 +346,21 @@ static bool do_status(const char *name, const char *rest)
     return true;
 }
 
+static bool do_deadline(const char *name, const char *rest)
+{
+    deadline_ms = strtol(name, NULL, 10);
+    fputs("OK", stdout);
+    return *rest == '\0';
+}
+
 static bool do_line(char *line)
 {
     static const struct {
         const char *verb;
         bool (*run)(const char *name, const char *rest);
-    } verbs[] = {{"call", do_call},     {"raw", do_raw},      {"open", do_open},
-                 {"send", do_send},     {"recv", do_recv},    {"half", do_half},
-                 {"cancel", do_cancel}, {"status", do_status}};
+    } verbs[] = {{"call", do_call},     {"raw", do_raw},       {"open", do_open},
+                 {"send", do_send},     {"recv", do_recv},     {"half", do_half},
+                 {"cancel", do_cancel}, {"status", do_status}, {"deadline", do_deadline}};
     char *verb, *name, *rest = line;
     size_t i;
 

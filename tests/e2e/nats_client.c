@@ -10,6 +10,7 @@
  *
  * For the tests, `nats_client URL`: commands from standard input, one a line, one line of answer:
  *   sub NAME SUBJECT [GROUP] | max NAME N | drain NAME | unsub NAME
+ *   complete NAME          waits until a drained subscription is finished
  *   next NAME              -> GOT SUBJECT [reply] [{header: value}] "payload" | SUB CLOSED
  *   pub SUBJECT TEXT | pubreply SUBJECT REPLY TEXT | hpub SUBJECT KEY VALUE TEXT
  *   big SUBJECT BYTES      a payload of that size
@@ -156,6 +157,13 @@ static bool do_drain(char **w)
     struct sub *s = find_sub(w[1]);
 
     return s != NULL && report(natsSubscription_DrainTimeout(s->nats, PATIENCE_MS));
+}
+
+static bool do_complete(char **w)
+{
+    struct sub *s = find_sub(w[1]);
+
+    return s != NULL && report(natsSubscription_WaitForDrainCompletion(s->nats, PATIENCE_MS));
 }
 
 static void forget(struct sub *s)
@@ -322,11 +330,12 @@ static bool do_line(char *line)
         const char *verb;
         bool (*run)(char **words);
         int words; /* the last one may hold blanks */
-    } verbs[] = {{"sub", do_sub, 4},           {"max", do_max, 3},       {"drain", do_drain, 2},
-                 {"unsub", do_unsub, 2},       {"next", do_next, 2},     {"pub", do_pub, 3},
-                 {"pubreply", do_pubreply, 4}, {"hpub", do_hpub, 5},     {"big", do_big, 3},
-                 {"req", do_req, 3},           {"answer", do_answer, 3}, {"flush", do_flush, 1},
-                 {"stream", do_stream, 3},     {"errors", do_errors, 1}};
+    } verbs[] = {
+        {"sub", do_sub, 4},           {"max", do_max, 3},           {"drain", do_drain, 2},
+        {"complete", do_complete, 2}, {"unsub", do_unsub, 2},       {"next", do_next, 2},
+        {"pub", do_pub, 3},           {"pubreply", do_pubreply, 4}, {"hpub", do_hpub, 5},
+        {"big", do_big, 3},           {"req", do_req, 3},           {"answer", do_answer, 3},
+        {"flush", do_flush, 1},       {"stream", do_stream, 3},     {"errors", do_errors, 1}};
     char *words[WORDS_MAX + 1] = {0};
     size_t i;
     int n;

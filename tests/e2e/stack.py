@@ -16,6 +16,7 @@ import ctypes
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -222,6 +223,50 @@ class Sidecar(Process):
             raise StackError(f"{self.name} ended with {status}, not 0\n{self.tail()}")
 
 
+class Lines(Process):
+    """A child that answers every line with one line: etcd_client, nats_client."""
+
+    def __init__(self, name, directory, argv):
+        self.name, self.argv, self.buffer = name, argv, b""
+        self.log_path = os.path.join(directory, name + ".log")
+        with open(self.log_path, "wb") as err:
+            self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                          stderr=err, start_new_session=True,
+                                          preexec_fn=_die_with_parent)
+        self.pid = self.popen.pid
+
+    def tell(self, line):
+        """Sends a command; its answer is fetched by answer(), so several clients can be waited on."""
+        try:
+            self.popen.stdin.write(line.encode() + b"\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            raise StackError(f"{self.name} is gone before {line!r}: {self.log()}") from None
+
+    def answer(self, timeout=None):
+        end = time.monotonic() + (WAIT_S * 2 if timeout is None else timeout)
+        out = self.popen.stdout.fileno()
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([out], [], [], max(0.0, end - time.monotonic()))
+            data = os.read(out, 65536) if ready else b""
+            if not data:
+                why = "ended" if ready else "does not answer"
+                raise StackError(f"{self.name} {why}: {self.log()}")
+            self.buffer += data
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def ask(self, line, timeout=None):
+        self.tell(line)
+        return self.answer(timeout)
+
+    def stop(self, number=signal.SIGTERM, timeout=STOP_S):
+        status = super().stop(number, timeout)
+        self.popen.stdin.close()
+        self.popen.stdout.close()
+        return status
+
+
 class Stack:
     """Owns the temporary directory and every process started through it."""
 
@@ -260,6 +305,12 @@ class Stack:
 
     def process(self, name, argv, **kwargs):
         return self._start(Process, name, argv, self.directory, **kwargs)
+
+    def etcd_client(self, addr, name="etcd-client"):
+        return self._start(Lines, name, self.directory, [os.environ["ETCD_CLIENT"], addr])
+
+    def nats_client(self, url, name="nats-client"):
+        return self._start(Lines, name, self.directory, [os.environ["NATS_CLIENT"], url])
 
     def path(self, name):
         return os.path.join(self.directory, name)
