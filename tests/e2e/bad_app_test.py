@@ -193,14 +193,26 @@ class BadApp(cases.Shared):
                     self.assertFalse(lives)
                     self.assertRegex(b" ".join(said), rb"^-ERR '(Unknown Protocol Operation|Parser Error|[A-Z][^']+)'")
 
-    def test_subjects_that_are_none(self):
-        for line in (b"PUB foo..bar 0\r\n\r\n", b"PUB .foo 0\r\n\r\n", b"PUB foo. 0\r\n\r\n", b"PUB foo.* 0\r\n\r\n", b"PUB > 0\r\n\r\n",
-                     b"PUB foo bar..x 0\r\n\r\n", b"SUB foo..bar 1\r\n", b"SUB foo.>.bar 1\r\n", b"SUB . 1\r\n",
-                     b"HPUB foo.> 12 12\r\nNATS/1.0\r\n\r\n\r\n"):
-            with self.subTest(line):
-                said, lives = self.nats_says(line)
-                self.assertRegex(b" ".join(said), rb"^-ERR '(Invalid|Permissions Violation)[^']*'")
-                self.assertTrue(lives, "as on nats-server, an invalid subject does not end the connection")
+    def test_subjects_that_are_none_are_what_they_are_on_a_private_server(self):
+        def told(addr, connect, data):
+            raw = rawnats.Raw(addr, connect=connect)
+            self.addCleanup(raw.close)
+            raw.subscribe(">", sid="9")
+            raw.send(data)
+            raw.flush()  # none of them ends the connection
+            return [line for line in raw.said if line.startswith(b"-ERR")], raw.messages
+        private = self.stack.nats("private-nats")
+        for pedantic in ("true", "false"):
+            for line in (b"PUB foo..bar 0\r\n\r\n", b"PUB .foo 0\r\n\r\n", b"PUB foo. 0\r\n\r\n", b"PUB foo.* 0\r\n\r\n",
+                         b"PUB > 0\r\n\r\n", b"PUB foo bar..x 0\r\n\r\n", b"HPUB foo.> 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+                         b"SUB foo..bar 1\r\n", b"SUB foo.>.bar 1\r\n", b"SUB . 1\r\n", b"SUB foo* 1\r\n"):
+                with self.subTest(line, pedantic=pedantic):
+                    connect = '{"verbose":false,"headers":true,"pedantic":%s}' % pedantic
+                    expected = told(private.addr, connect, line)
+                    self.assertEqual(expected, told(self.a.nats, connect, line))
+                    if line.startswith(b"SUB foo.") or (pedantic == "true" and b"bar..x" not in line and not line.startswith(b"SUB")):
+                        self.assertEqual(1, len(expected[0]), "and it is an error")
+        self.ear.drain()
 
     def test_lines_that_do_not_parse(self):
         for data in (b"PUB foo bar baz 5\r\nhello\r\n", b"PUB foo\r\n", b"PUB foo abc\r\n", b"PUB foo -1\r\n",

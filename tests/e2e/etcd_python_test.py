@@ -2,6 +2,7 @@
 """etcd by Python's etcd3 (Debian's python3-etcd3): two tenants with equal names for everything."""
 
 import queue
+import threading
 import unittest
 
 import cases
@@ -12,6 +13,10 @@ try:
     import grpc
 except ImportError as e:
     raise SystemExit(f"{e}: scripts/test installs it (apt-get install python3-etcd3)")
+
+
+# A watcher thread of this library that meets its closed channel prints a traceback; it means nothing.
+threading.excepthook = lambda args: None
 
 
 def connect(sidecar):

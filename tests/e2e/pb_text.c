@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 64, DEPTH_MAX = 200 };
+enum { NAME_BYTES = 64, DEPTH_MAX = 1000 };
 /* Ids from here up are chosen by a server or carry a namespace's tag; smaller ones are the test's.
  */
 static const int64_t chosen_id = INT64_C(1) << 37;

@@ -29,6 +29,7 @@ class H2:
         self.addr = addr
         self.socket = socket.create_connection((host, int(port)), real.WAIT_S)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.early = []  # events that came while something was being sent
         self.h2.initiate_connection()
         self.flush()
 
@@ -68,8 +69,10 @@ class H2:
             while len(view):
                 room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size, len(view))
                 if room == 0:
-                    if not self.events():
+                    events = self.events()
+                    if not events:
                         return
+                    self.early += events
                     continue
                 self.h2.send_data(stream, bytes(view[:room]))
                 view = view[room:]
@@ -84,7 +87,7 @@ class H2:
         """(grpc-status or None, grpc-message, data) once the stream is over."""
         headers, data = {}, b""
         while True:
-            events = self.events()
+            events, self.early = self.early or self.events(), []
             if not events:
                 return None, "connection closed", data
             for e in filter(None, events):

@@ -262,8 +262,11 @@ class Lines(Process):
 
     def stop(self, number=signal.SIGTERM, timeout=STOP_S):
         status = super().stop(number, timeout)
-        self.popen.stdin.close()
-        self.popen.stdout.close()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:  # what was buffered for a child that is gone
+                pass
         return status
 
 

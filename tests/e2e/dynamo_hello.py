@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dynamo's hello world, run by dynamo_test.py in the environment of build/venv-dynamo.
+
+    dynamo_hello.py serve NAME        serves dynamo.backend.generate until SIGTERM
+    dynamo_hello.py ask SECONDS TEXT  prints "got WORD" for each word, or "no instances"
+"""
+
+import asyncio
+import os
+import sys
+
+from dynamo.runtime import DistributedRuntime, dynamo_worker
+
+ENDPOINT = "dynamo.backend.generate"
+
+
+async def generate(request):
+    for word in ("hello", str(request), "from", sys.argv[2]):
+        yield word
+
+
+@dynamo_worker()
+async def serve(runtime: DistributedRuntime):
+    await runtime.endpoint(ENDPOINT).serve_endpoint(generate)
+
+
+@dynamo_worker()
+async def ask(runtime: DistributedRuntime):
+    client = await runtime.endpoint(ENDPOINT).client()
+    try:
+        await asyncio.wait_for(client.wait_for_instances(), float(sys.argv[2]))
+    except asyncio.TimeoutError:
+        print("no instances", flush=True)
+    else:
+        print(f"{len(client.instance_ids())} instances", flush=True)
+        async for word in await client.generate(sys.argv[3]):
+            print("got", word.data() if hasattr(word, "data") else word, flush=True)
+    # Its finaliser aborts the process now and then, after everything has been said.
+    os._exit(0)
+
+
+asyncio.run({"serve": serve, "ask": ask}[sys.argv[1]]())
