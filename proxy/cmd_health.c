@@ -83,8 +83,9 @@ static const struct tcp_handler handler = {
 static int judge(const struct health *h)
 {
     struct span in = buf_span(&h->in);
-    const uint8_t *body = in.n == 0 ? NULL : memmem(in.p, in.n, "\r\n\r\n", 4);
-    if (body == NULL || !span_has_prefix(in, SPAN_LIT("HTTP/1.1 "))) {
+    bool is_http = span_has_prefix(in, SPAN_LIT("HTTP/1.1 "));
+    const uint8_t *body = is_http ? memmem(in.p, in.n, "\r\n\r\n", 4) : NULL;
+    if (body == NULL) {
         fprintf(stderr, "bulkhead: what answers there is not a sidecar's health listener\n");
         return CMD_FAILED;
     }

@@ -251,7 +251,7 @@ static enum err set_drain_ms(struct config_loader *l, enum option o)
 
 static enum err set_ready_fd(struct config_loader *l, enum option o)
 {
-    unsigned fd;
+    unsigned fd = 0;
     enum err e = set_number(l, o, 65535, &fd);
     if (e == ERR_OK)
         l->c->ready_fd = (int)fd;
@@ -364,7 +364,7 @@ static enum err check_whole(struct config_loader *l)
 }
 
 static const option_set_fn setters[OPTION_COUNT] = {
-#define OPTION(id, name, env, value, fallback, commands, traits, set, help) [OPTION_##id] = set,
+#define OPTION(id, name, env, value, fallback, commands, traits, set, help) [OPTION_##id] = (set),
 #include "config.def"
 #undef OPTION
 };

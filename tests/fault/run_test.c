@@ -88,9 +88,9 @@ static void the_variables_point_at_the_sidecar(void **state)
 static void the_sidecar_listens_before_the_command_starts(void **state)
 {
     (void)state;
-    process_start(&p, "run", UP, "--", "bash", "-c",
-                  "for u in $ETCD_ENDPOINTS $NATS_SERVER; do "
-                  "exec 5<>/dev/tcp/127.0.0.1/${u##*:} || exit 1; done");
+    static const char script[] = "for u in $ETCD_ENDPOINTS $NATS_SERVER; do "
+                                 "exec 5<>/dev/tcp/127.0.0.1/${u##*:} || exit 1; done";
+    process_start(&p, "run", UP, "--", "bash", "-c", script);
     assert_int_equal(process_end(&p), 0);
 }
 
@@ -127,16 +127,16 @@ static void the_command_starts_with_no_signal_blocked_or_ignored(void **state)
 static void ctrl_c_reaches_the_command_once(void **state)
 {
     (void)state;
+    static const char script[] = "trap 'echo int' INT; trap 'echo usr; exit 3' USR1; "
+                                 "echo up; while :; do read -r x; done";
     int master;
     memset(&p, 0, sizeof p);
     p.pid = forkpty(&master, NULL, NULL, NULL);
     assert_true(p.pid >= 0);
     if (p.pid == 0)
-        process_exec((const char *const[]){"run", UP, "--log-level=error", "--", "bash", "-c",
-                                           "trap 'echo int' INT; trap 'echo usr; exit 3' USR1; "
-                                           "echo up; while :; do read -r x; done",
-                                           NULL},
-                     NULL);
+        process_exec(
+            (const char *const[]){"run", UP, "--log-level=error", "--", "bash", "-c", script, NULL},
+            NULL);
     p.in = -1;
     p.fd[OUT] = master;
     p.fd[ERR] = -1;

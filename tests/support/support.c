@@ -26,6 +26,15 @@ void support_span_equal(struct span got, struct span want, const char *file, int
     _fail(file, line);
 }
 
+char *support_string(struct span s)
+{
+    char *text = calloc(1, s.n + 1);
+    assert_non_null(text);
+    if (s.n != 0)
+        memcpy(text, s.p, s.n);
+    return text;
+}
+
 static uint64_t from_environment(const char *name, uint64_t fallback)
 {
     const char *text = getenv(name);
@@ -41,7 +50,8 @@ struct rng support_rng(const char *law)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = from_environment("LAW_SEED", (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20);
+    uint64_t seed = from_environment("LAW_SEED",
+                                     (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20);
     print_message("%s: LAW_SEED=%llu\n", law, (unsigned long long)seed);
     return (struct rng){seed};
 }

@@ -18,6 +18,9 @@
 #define assert_span_equal(got, want) support_span_equal((got), (want), __FILE__, __LINE__)
 void support_span_equal(struct span got, struct span want, const char *file, int line);
 
+/* A copy of s as a string; free it. */
+char *support_string(struct span s);
+
 /* Cases per law: environment LAW_CASES, else fallback. */
 uint64_t support_cases(uint64_t fallback);
 /* Seed: environment LAW_SEED, else from the clock; printed, so that a failure can be run again. */

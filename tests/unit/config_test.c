@@ -423,7 +423,7 @@ static void check_lists_every_value_with_its_source_and_no_secret(void **state)
                        .file = "{\"nats-upstream\": [\"nats://hunter2:hunter2@n\", \"m\"],"
                                "\"nats-user\": \"me\"}"};
     assert_int_equal(load(&one), ERR_OK);
-    char *text = strndup((const char *)buf_span(&config.effective).p, buf_len(&config.effective));
+    char *text = support_string(buf_span(&config.effective));
     static const char *const lines[] = {
         "namespace = a (flag)\n",
         "view = own (default)\n",
@@ -465,8 +465,7 @@ static void help_fits_80_columns_and_names_every_flag_of_the_command(void **stat
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         struct buf out = {0};
         assert_int_equal(config_help(commands[i], &out), ERR_OK);
-        assert_int_equal(buf_append_byte(&out, '\0'), ERR_OK);
-        char *text = strdup((const char *)buf_span(&out).p);
+        char *text = support_string(buf_span(&out));
         buf_deinit(&out);
         for (enum option o = 0; o < OPTION_COUNT; o++) {
             char flag[80];
@@ -493,7 +492,7 @@ static char *read_document(const char *name)
     snprintf(path, sizeof path, "%s/%s", dir, name);
     if (config_read_file(path, &out, &why) != ERR_OK)
         fail_msg("%s: %s", path, why);
-    char *text = strndup((const char *)buf_span(&out).p, buf_len(&out));
+    char *text = support_string(buf_span(&out));
     buf_deinit(&out);
     return text;
 }
