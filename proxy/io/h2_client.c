@@ -237,10 +237,14 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_GOAWAY:
         retire(c);
         break;
+    case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
+            !h2_conn_pinged(&c->conn, frame->ping.opaque_data))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
+        break;
     case NGHTTP2_PRIORITY:
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_PUSH_PROMISE:
-    case NGHTTP2_PING:
     case NGHTTP2_WINDOW_UPDATE:
     case NGHTTP2_CONTINUATION:
     case NGHTTP2_ALTSVC:
@@ -364,6 +368,7 @@ static nghttp2_option *new_options(void)
     if (nghttp2_option_new(&o) != 0)
         return NULL;
     nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_auto_ping_ack(o, 1);
     nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
     return o;
 }

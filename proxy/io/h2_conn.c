@@ -15,11 +15,28 @@ enum {
 
 static void flush_all(struct loop_task *task);
 
-enum err h2_hub_init(struct h2_hub *hub, struct loop *loop)
+enum err h2_hub_open(struct h2_hub *hub, struct loop *loop)
 {
     *hub = (struct h2_hub){.loop = loop};
+    hub->touched_end = &hub->touched;
     hub->scratch = malloc(SCRATCH_BYTES);
-    return hub->scratch == NULL ? ERR_NOMEM : ERR_OK;
+    if (hub->scratch == NULL)
+        return ERR_NOMEM;
+    CHECK(uv_timer_init(&loop->uv, &hub->ping_timer) == 0);
+    hub->ping_timer.data = hub;
+    return ERR_OK;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct h2_hub *hub = handle->data;
+    hub->on_closed(hub);
+}
+
+void h2_hub_close(struct h2_hub *hub, void (*on_closed)(struct h2_hub *hub))
+{
+    hub->on_closed = on_closed;
+    uv_close((uv_handle_t *)&hub->ping_timer, on_timer_closed);
 }
 
 void h2_hub_deinit(struct h2_hub *hub)
@@ -58,21 +75,70 @@ void h2_conn_end(struct h2_conn *c)
 
 static void untouch(struct h2_conn *c)
 {
-    for (struct h2_conn **at = &c->hub->touched; c->touched && *at != NULL;)
-        if (*at == c) {
-            *at = c->touched_next;
-            c->touched = false;
-        } else {
-            at = &(*at)->touched_next;
-        }
+    if (!c->touched)
+        return;
+    struct h2_conn **at = &c->hub->touched;
+    while (*at != c)
+        at = &(*at)->touched_next;
+    *at = c->touched_next;
+    if (*at == NULL)
+        c->hub->touched_end = at;
+    c->touched = false;
+}
+
+static void forget_ping(struct h2_conn *c)
+{
+    if (c->pinged_link == NULL)
+        return;
+    *c->pinged_link = c->pinged_next;
+    if (c->pinged_next != NULL)
+        c->pinged_next->pinged_link = c->pinged_link;
+    c->pinged_link = NULL;
 }
 
 void h2_conn_deinit(struct h2_conn *c)
 {
     untouch(c);
+    forget_ping(c);
     nghttp2_session_del(c->session);
     c->session = NULL;
     buf_deinit(&c->block);
+}
+
+/* -- pings ------------------------------------------------------------------------------------- */
+static bool answer_ping(struct h2_conn *c)
+{
+    if (c->pinged_link == NULL)
+        return true;
+    forget_ping(c);
+    return nghttp2_submit_ping(c->session, NGHTTP2_FLAG_ACK, c->ping) == 0;
+}
+
+static void on_ping_timer(uv_timer_t *timer)
+{
+    struct h2_hub *hub = timer->data;
+    while (hub->pinged != NULL) {
+        struct h2_conn *c = hub->pinged;
+        if (!answer_ping(c))
+            h2_conn_end(c);
+        h2_conn_touch(c);
+    }
+}
+
+bool h2_conn_pinged(struct h2_conn *c, const uint8_t said[8])
+{
+    struct h2_hub *hub = c->hub;
+    bool ok = answer_ping(c); /* the one before: answers keep their order */
+    memcpy(c->ping, said, sizeof c->ping);
+    c->pinged_next = hub->pinged;
+    c->pinged_link = &hub->pinged;
+    if (hub->pinged != NULL)
+        hub->pinged->pinged_link = &c->pinged_next;
+    hub->pinged = c;
+    if (!uv_is_active((uv_handle_t *)&hub->ping_timer) &&
+        !uv_is_closing((uv_handle_t *)&hub->ping_timer))
+        uv_timer_start(&hub->ping_timer, on_ping_timer, LIMIT_PING_ACK_MS, 0);
+    return ok;
 }
 
 /* -- writing: once a turn -------------------------------------------------------------------- */
@@ -81,8 +147,9 @@ void h2_conn_touch(struct h2_conn *c)
     if (c->touched || c->ending)
         return;
     c->touched = true;
-    c->touched_next = c->hub->touched;
-    c->hub->touched = c;
+    c->touched_next = NULL;
+    *c->hub->touched_end = c;
+    c->hub->touched_end = &c->touched_next;
     loop_later(c->hub->loop, &c->hub->flush, flush_all);
 }
 
@@ -137,6 +204,10 @@ static void flush(struct h2_conn *c)
     if (c->session == NULL || c->ending)
         return;
     bool more = true;
+    if (nghttp2_session_want_write(c->session) && !answer_ping(c)) {
+        h2_conn_end(c);
+        return;
+    }
     while (more && tcp_queued(&c->tcp) <= LIMIT_OUT_HIGH_BYTES) {
         bool ok = fill(c, &more);
         if (ok && c->hub->scratch_n != 0)
@@ -161,6 +232,8 @@ static void flush_all(struct loop_task *task)
     while (hub->touched != NULL) {
         struct h2_conn *c = hub->touched;
         hub->touched = c->touched_next;
+        if (hub->touched == NULL)
+            hub->touched_end = &hub->touched;
         c->touched = false;
         flush(c);
     }

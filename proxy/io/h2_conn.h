@@ -17,6 +17,9 @@
  * have moved on. While more than LIMIT_OUT_HIGH_BYTES wait for a peer, its session is not asked for
  * more.
  *
+ * A PING is answered with the next bytes that go out anyway, or after LIMIT_PING_ACK_MS: gRPC peers
+ * ping after every message to measure, and each answer would cost a write of its own.
+ *
  *   OPEN ── h2_conn_end(), peer closed, fatal error ──> ENDING ── tcp's on_closed ──> CLOSED
  *
  * In ENDING the session still takes calls, to no effect; it is deleted in the last close callback.
@@ -37,13 +40,19 @@ enum { H2_FIELDS_MAX = 100 }; /* header fields of one block; etcd's clients send
 struct h2_hub {
     struct loop *loop; /* shares */
     struct loop_task flush;
-    struct h2_conn *touched;
+    struct h2_conn *touched, **touched_end; /* in the order in which they were touched */
+    struct h2_conn *pinged;                 /* those that owe an answer to a PING */
+    uv_timer_t ping_timer;
+    void (*on_closed)(struct h2_hub *hub);
     uint8_t *scratch; /* owned; H2_SCRATCH_BYTES */
     size_t scratch_n;
 };
 
-/* ERR_NOMEM. deinit is safe on zeroed memory. */
-enum err h2_hub_init(struct h2_hub *hub, struct loop *loop) ATTR_MUST_USE;
+/* ERR_NOMEM: nothing is held. */
+enum err h2_hub_open(struct h2_hub *hub, struct loop *loop) ATTR_MUST_USE;
+/* on_closed follows, later in the loop. */
+void h2_hub_close(struct h2_hub *hub, void (*on_closed)(struct h2_hub *hub));
+/* After on_closed and the end of all its connections. */
 void h2_hub_deinit(struct h2_hub *hub);
 
 struct h2_conn {
@@ -51,6 +60,8 @@ struct h2_conn {
     struct h2_hub *hub;       /* shares */
     nghttp2_session *session; /* owned; NULL before the preface and after the end */
     struct h2_conn *touched_next;
+    struct h2_conn *pinged_next, **pinged_link; /* link == NULL: owes no answer */
+    uint8_t ping[8];                            /* what the PING said */
     bool touched, ending;
     enum counter rx, tx; /* bytes read and written are counted there */
     /* The header block being received: HTTP/2 never interleaves two on one connection. */
@@ -66,6 +77,8 @@ bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error) ATTR_MUST_U
 void h2_conn_touch(struct h2_conn *c);
 /* Give n bytes of a stream's receive window back. */
 void h2_conn_consume(struct h2_conn *c, int32_t stream_id, size_t n);
+/* A PING came (nghttp2 does not answer by itself). False: out of memory, or far too many. */
+bool h2_conn_pinged(struct h2_conn *c, const uint8_t said[8]) ATTR_MUST_USE;
 /* End the connection now; idempotent; on_closed of its tcp follows. */
 void h2_conn_end(struct h2_conn *c);
 /* From on_closed, before the memory is released. */

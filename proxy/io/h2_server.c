@@ -231,6 +231,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         if (a == NULL)
             return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_ENHANCE_YOUR_CALM);
     }
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
+        !h2_conn_pinged(&s->conn, frame->ping.opaque_data))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
         on_end_stream(session, frame, s);
     return 0;
@@ -370,6 +373,7 @@ static nghttp2_option *new_options(void)
     if (nghttp2_option_new(&o) != 0)
         return NULL;
     nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_auto_ping_ack(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
     nghttp2_option_set_stream_reset_rate_limit(o, LIMIT_H2_RESETS_BURST, LIMIT_H2_RESETS_PER_S);

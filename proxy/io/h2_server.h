@@ -13,7 +13,7 @@
  * Ways it ends: h2_server_answer() (trailers only), h2_server_reset(), the application resets it or
  * its connection goes (on_closed with the code). on_closed is the last call for a stream, once.
  *
- * Pings and SETTINGS are answered by nghttp2; more than LIMIT_H2_OUTBOUND_ACKS unread answers, or
+ * More than LIMIT_H2_OUTBOUND_ACKS unread answers to pings and SETTINGS, or
  * resets faster than LIMIT_H2_RESETS_*, end the connection.
  */
 #ifndef IO_H2_SERVER_H
