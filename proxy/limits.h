@@ -55,6 +55,9 @@ enum {
     LIMIT_KEEPALIVES_IN_FLIGHT = 4096,
     /* Calls that wait for the first usable upstream, per sidecar. */
     LIMIT_CALLS_WAITING = 4096,
+    /* Message bytes held for all calls of a sidecar together; a call that needs more ends with
+     * ResourceExhausted. Twice the largest response, because a buffer that grows is copied. */
+    LIMIT_HELD_BYTES = 1024 * 1024 * 1024,
     /* Finished calls kept for the next ones, so that a busy sidecar does not allocate. */
     LIMIT_CALLS_SPARE = 64,
 
@@ -87,6 +90,9 @@ enum {
     LIMIT_DIAL_MS = 5000,
     LIMIT_BACKOFF_MIN_MS = 50,
     LIMIT_BACKOFF_MAX_MS = 5000,
+    /* An upstream that has gone without a word (its machine died): the kernel's probes begin after
+     * so long a silence, and what was sent may stay unacknowledged so long. */
+    LIMIT_UPSTREAM_SILENCE_MS = 20000,
     /* A call that waits shortens the wait between attempts to this. */
     LIMIT_BACKOFF_CALLED_MS = 250,
     /* Between the two GOAWAYs of a drain: requests that were on their way are still served. */

@@ -46,7 +46,7 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
     e->on_failed(e);
 }
 
-/* -- one request ------------------------------------------------------------------------------- */
+/* -- one request -- */
 static enum err ask(struct etcd_enroll *e)
 {
     struct h2_client *client = etcd_link_client(e->link);
@@ -105,7 +105,7 @@ void etcd_enroll_start(struct etcd_enroll *e)
     go_on(e);
 }
 
-/* -- its reply --------------------------------------------------------------------------------- */
+/* -- its reply -- */
 static void on_data(struct h2_up_stream *up, struct span in)
 {
     struct etcd_enroll *e = of(up);
@@ -170,7 +170,7 @@ static const struct h2_up_handler up_events = {.on_head = on_head,
                                                .on_closed = on_stream_closed,
                                                .on_lost = on_lost};
 
-/* -- life ------------------------------------------------------------------------------------ */
+/* -- life -- */
 static void on_timer(uv_timer_t *timer)
 {
     struct etcd_enroll *e = timer->data;

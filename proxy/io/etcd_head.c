@@ -5,8 +5,7 @@
 
 #include "base/check.h"
 
-/* -- the application's request -------------------------------------------------------------------
- */
+/* -- the application's request -- */
 /* Fields that do not go upstream as they are; pseudo fields are dropped by their colon. */
 static bool is_dropped(struct span name)
 {
@@ -30,14 +29,16 @@ static bool is_dropped(struct span name)
     return span_has_prefix(name, SPAN_LIT("grpcgateway-"));
 }
 
-static void read_timeout(struct etcd_stream *s, struct span value)
+/* False: not a timeout. */
+static bool read_timeout(struct etcd_stream *s, struct span value)
 {
     uint64_t ms;
     if (value.n >= sizeof s->timeout || !grpc_timeout_parse(value, &ms))
-        return; /* etcd would refuse it; without it the call simply has no deadline */
+        return false;
     memcpy(s->timeout, value.p, value.n);
     s->timeout[value.n] = '\0';
     s->deadline_ms = loop_now_ms(s->plane->loop) + ms;
+    return true;
 }
 
 /* "application/grpc", or that and "+proto" or ";…". */
@@ -77,13 +78,16 @@ enum err etcd_head_read(struct etcd_stream *s, struct span fields, struct etcd_h
         } else if (span_eq(f.name, SPAN_LIT("content-type"))) {
             type = f.value;
         } else if (span_eq(f.name, SPAN_LIT("grpc-timeout"))) {
-            read_timeout(s, f.value);
+            if (!read_timeout(s, f.value))
+                refuse(&h, 400, 13, "malformed grpc-timeout", f.value);
         } else if (span_eq(f.name, SPAN_LIT("grpc-encoding"))) {
             h.encoding = f.value;
             h.is_compressed = !span_eq(f.value, SPAN_LIT("identity")) && f.value.n != 0;
         }
     }
-    if (!is_grpc(type))
+    if (h.http_status != 0)
+        h.route = NULL;
+    else if (!is_grpc(type))
         refuse(&h, 415, 3, "invalid gRPC request content-type", type);
     else if (!span_eq(method, SPAN_LIT("POST")))
         refuse(&h, 405, 13, "gRPC calls are POST, not", method);
@@ -119,8 +123,7 @@ void etcd_head_unknown(struct span path, char *text, size_t size)
         (void)snprintf(text, size, "unknown service %.*s", (int)name.n, name.p);
 }
 
-/* -- the request upstream ------------------------------------------------------------------------
- */
+/* -- the request upstream -- */
 size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *client,
                          nghttp2_nv *nv)
 {
@@ -144,8 +147,7 @@ size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *cl
     return n;
 }
 
-/* -- responses -----------------------------------------------------------------------------------
- */
+/* -- responses -- */
 static enum err add(struct buf *block, struct span name, struct span value)
 {
     return h2_field_add(block, &(struct h2_field){.name = name, .value = value});

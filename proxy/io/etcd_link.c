@@ -78,8 +78,7 @@ void etcd_link_want(struct etcd_link *l)
         uv_timer_start(&l->timer, on_timer, left, 0);
 }
 
-/* -- what becomes of a connection ----------------------------------------------------------------
- */
+/* -- what becomes of a connection -- */
 static void on_usable(struct h2_client *c)
 {
     struct etcd_link *l = c->owner;
@@ -157,7 +156,7 @@ static void on_gone(struct h2_client *c, bool was_usable, const char *why)
 static const struct h2_client_handler client_events = {
     .on_usable = on_usable, .on_retired = on_retired, .on_gone = on_gone};
 
-/* -- life ------------------------------------------------------------------------------------ */
+/* -- life -- */
 void etcd_link_open(struct etcd_link *l)
 {
     CHECK(uv_timer_init(&l->hub->loop->uv, &l->timer) == 0);

@@ -12,8 +12,7 @@
 static void on_timer(uv_timer_t *timer);
 static void close_if_done(struct etcd_plane *p);
 
-/* -- calls that wait -----------------------------------------------------------------------------
- */
+/* -- calls that wait -- */
 static void set_timer(struct etcd_plane *p, uint64_t at_ms)
 {
     uint64_t now = loop_now_ms(p->loop);
@@ -39,8 +38,7 @@ void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms)
         set_timer(p, at_ms);
 }
 
-/* -- links and the registry
- * ------------------------------------------------------------------------ */
+/* -- links and the registry -- */
 static void set_usable(struct etcd_plane *p, bool usable)
 {
     if (p->ns.upstream_usable == usable)
@@ -108,8 +106,7 @@ static void on_enroll_closed(struct etcd_enroll *e)
     close_if_done(e->owner);
 }
 
-/* -- applications
- * ---------------------------------------------------------------------------------- */
+/* -- applications -- */
 static void on_released(struct h2_server *server)
 {
     close_if_done(server->owner);
@@ -138,8 +135,7 @@ static void on_accept(void *arg, uv_stream_t *pending)
     p->open_parts++;
 }
 
-/* -- drain
- * ----------------------------------------------------------------------------------------- */
+/* -- drain -- */
 static void end_streams(struct etcd_plane *p)
 {
     for (struct h2_server *s = p->servers; s != NULL; s = s->next)
@@ -189,8 +185,7 @@ bool etcd_plane_is_idle(const struct etcd_plane *p)
     return true;
 }
 
-/* -- what others see
- * ------------------------------------------------------------------------------- */
+/* -- what others see -- */
 struct addr etcd_plane_addr(const struct etcd_plane *p)
 {
     return p->addr;
@@ -211,8 +206,7 @@ bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why)
     return why == NULL;
 }
 
-/* -- life
- * ------------------------------------------------------------------------------------------ */
+/* -- life -- */
 static enum err check_upstreams(const struct etcd_plane_options *o, struct buf *ret_error)
 {
     char text[ADDR_TEXT_BYTES];

@@ -35,7 +35,8 @@ struct etcd_plane {
     unsigned waiting_n;
     struct etcd_stream *spare; /* finished calls, to be used again */
     unsigned spare_n;
-    uv_timer_t timer; /* the next deadline of a call that waits, or the next step of the drain */
+    size_t held_bytes; /* memory of all calls' messages */
+    uv_timer_t timer;  /* the next deadline of a call that waits, or the next step of the drain */
     enum {
         ETCD_PLANE_SERVING,
         ETCD_PLANE_GOAWAY_SOON,

@@ -27,7 +27,7 @@
  *
  * Windows: bytes are given back to the sender when they have been handed on, or at once while less
  * than LIMIT_OUT_HIGH_BYTES wait; a message that is still being gathered does not count, its own
- * limit does.
+ * limit does. All calls together hold at most LIMIT_HELD_BYTES.
  */
 #ifndef IO_ETCD_STREAM_H
 #define IO_ETCD_STREAM_H
@@ -55,6 +55,7 @@ struct etcd_stream {
     uint64_t deadline_ms;             /* on the loop's clock; 0 = none */
     uint64_t began_ns;
     size_t app_held, up_held; /* window bytes not yet given back */
+    size_t held_bytes;        /* this call's part of plane->held_bytes */
     bool is_early;            /* the tag is not known: bytes go to early */
     struct buf early;         /* owned */
 };

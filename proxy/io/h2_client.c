@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/h2_client.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -10,7 +13,7 @@
 static const struct tcp_handler tcp_events;
 static void unlink_stream(struct h2_up_stream *s);
 
-/* -- life ------------------------------------------------------------------------------------ */
+/* -- life -- */
 static struct counters *counters_of(struct h2_client *c)
 {
     return &c->conn.hub->loop->counters;
@@ -110,6 +113,22 @@ static void on_drained(struct tcp *t)
 
 static nghttp2_session *new_session(struct h2_client *c);
 
+/* The kernel notices a server that is gone; HTTP/2 pings would be counted against us by etcd. */
+static void watch_silence(struct h2_client *c)
+{
+    uv_os_fd_t fd;
+    int on = 1, silence_ms = LIMIT_UPSTREAM_SILENCE_MS, idle_s = silence_ms / 2000, every_s = 3,
+        probes = (silence_ms / 1000 - idle_s) / every_s;
+    if (c->addr.kind != ADDR_TCP || uv_fileno(&c->conn.tcp.u.handle, &fd) != 0)
+        return;
+    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof every_s) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof silence_ms) != 0)
+        log_event(LOG_WARN, "TCP keep-alive cannot be set", "peer", c->authority, NULL);
+}
+
 static void on_connected(struct tcp *t)
 {
     struct h2_client *c = (struct h2_client *)t;
@@ -120,6 +139,7 @@ static void on_connected(struct tcp *t)
         h2_conn_end(&c->conn);
         return;
     }
+    watch_silence(c);
     count(counters_of(c), COUNTER_ETCD_CONNS_UP, 1);
     tcp_read(t, true);
     h2_conn_touch(&c->conn);
@@ -141,7 +161,7 @@ static void on_read(struct tcp *t, struct span in)
     /* After a connection error nghttp2 has a GOAWAY to send and reads no more. */
     if (ok && nghttp2_session_want_read(c->conn.session))
         return;
-    if (!ok || c->state == H2_CLIENT_GREETING || c->streams != NULL) {
+    if (!ok || c->state != H2_CLIENT_RETIRED || c->streams != NULL) {
         count(counters_of(c), COUNTER_BAD_ETCD_UP, 1);
         if (c->state != H2_CLIENT_GREETING)
             c->why = "the server sent bytes that are not HTTP/2";
@@ -155,7 +175,7 @@ static const struct tcp_handler tcp_events = {.on_connected = on_connected,
                                               .on_end = on_end,
                                               .on_closed = on_closed};
 
-/* -- streams, from nghttp2 ------------------------------------------------------------------- */
+/* -- streams, from nghttp2 -- */
 static void unlink_stream(struct h2_up_stream *s)
 {
     *s->link = s->next;
@@ -294,7 +314,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* -- streams, to nghttp2 --------------------------------------------------------------------- */
+/* -- streams, to nghttp2 -- */
 static ssize_t pull(nghttp2_session *session, int32_t id, uint8_t *to, size_t max, uint32_t *flags,
                     nghttp2_data_source *source, void *arg)
 {
@@ -361,7 +381,7 @@ void h2_client_cancel(struct h2_up_stream *s)
     end_if_done(c);
 }
 
-/* -- sessions -------------------------------------------------------------------------------- */
+/* -- sessions -- */
 static nghttp2_option *new_options(void)
 {
     nghttp2_option *o = NULL;

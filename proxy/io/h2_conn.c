@@ -46,7 +46,7 @@ void h2_hub_deinit(struct h2_hub *hub)
     *hub = (struct h2_hub){0};
 }
 
-/* -- reading --------------------------------------------------------------------------------- */
+/* -- reading -- */
 bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error)
 {
     ssize_t n = nghttp2_session_mem_recv(c->session, in.p, in.n);
@@ -105,7 +105,7 @@ void h2_conn_deinit(struct h2_conn *c)
     buf_deinit(&c->block);
 }
 
-/* -- pings ------------------------------------------------------------------------------------- */
+/* -- pings -- */
 static bool answer_ping(struct h2_conn *c)
 {
     if (c->pinged_link == NULL)
@@ -141,7 +141,7 @@ bool h2_conn_pinged(struct h2_conn *c, const uint8_t said[8])
     return ok;
 }
 
-/* -- writing: once a turn -------------------------------------------------------------------- */
+/* -- writing: once a turn -- */
 void h2_conn_touch(struct h2_conn *c)
 {
     if (c->touched || c->ending)
@@ -239,7 +239,7 @@ static void flush_all(struct loop_task *task)
     }
 }
 
-/* -- header blocks --------------------------------------------------------------------------- */
+/* -- header blocks -- */
 enum err h2_field_add(struct buf *block, const struct h2_field *f)
 {
     CHECK(f->name.n <= UINT16_MAX && f->value.n <= UINT32_MAX);
@@ -318,7 +318,7 @@ int h2_conn_on_header(nghttp2_session *session, const nghttp2_frame *frame, cons
     return 0;
 }
 
-/* -- bodies ---------------------------------------------------------------------------------- */
+/* -- bodies -- */
 ssize_t h2_body_pull(struct h2_body *b, size_t max, uint32_t *flags)
 {
     size_t n = buf_len(b->bytes);

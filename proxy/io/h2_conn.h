@@ -84,7 +84,7 @@ void h2_conn_end(struct h2_conn *c);
 /* From on_closed, before the memory is released. */
 void h2_conn_deinit(struct h2_conn *c);
 
-/* -- header blocks ------------------------------------------------------------------------------
+/* -- header blocks --
  * A block travels as bytes: { flags 1, name length 2, value length 4, name, value }*, so that it
  * can be kept in one buf and handed on without a table. */
 struct h2_field {
@@ -106,7 +106,7 @@ int h2_conn_on_header(nghttp2_session *session, const nghttp2_frame *frame, cons
                       size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags,
                       void *arg);
 
-/* -- bodies ---------------------------------------------------------------------------------- */
+/* -- bodies -- */
 struct h2_body {
     struct buf *bytes; /* borrowed from the call; consumed as frames are made */
     bool ended;        /* no more bytes will come */

@@ -10,7 +10,7 @@
 static const struct tcp_handler tcp_events;
 static void detach(struct h2_app_stream *a, uint32_t code);
 
-/* -- life ------------------------------------------------------------------------------------ */
+/* -- life -- */
 static struct counters *counters_of(struct h2_server *s)
 {
     return &s->conn.hub->loop->counters;
@@ -71,7 +71,7 @@ static void on_drained(struct tcp *t)
     h2_conn_touch((struct h2_conn *)t);
 }
 
-/* -- what is it that speaks? ------------------------------------------------------------------- */
+/* -- what is it that speaks? -- */
 static void refuse_preface(struct h2_server *s, const char *seen, const char *fix)
 {
     char peer[ADDR_TEXT_BYTES];
@@ -179,7 +179,7 @@ static void on_read(struct tcp *t, struct span in)
 static const struct tcp_handler tcp_events = {
     .on_read = on_read, .on_drained = on_drained, .on_end = on_end, .on_closed = on_closed};
 
-/* -- streams, from nghttp2 ------------------------------------------------------------------- */
+/* -- streams, from nghttp2 -- */
 void h2_server_attach(struct h2_server *s, int32_t id, struct h2_app_stream *a)
 {
     a->server = s;
@@ -202,7 +202,6 @@ static void detach(struct h2_app_stream *a, uint32_t code)
     gauge_add(counters_of(s), GAUGE_ETCD_STREAMS, -1);
     (void)nghttp2_session_set_stream_user_data(s->conn.session, a->id, NULL);
     a->server = NULL;
-    buf_deinit(&a->trailers);
     s->handler->on_closed(a, code);
 }
 
@@ -286,7 +285,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* -- streams, to nghttp2 --------------------------------------------------------------------- */
+/* -- streams, to nghttp2 -- */
 static size_t to_nv(struct span fields, nghttp2_nv nv[H2_FIELDS_MAX])
 {
     size_t n = 0;
@@ -366,7 +365,7 @@ void h2_server_reset(struct h2_app_stream *a, uint32_t code)
     h2_conn_touch(&a->server->conn);
 }
 
-/* -- sessions -------------------------------------------------------------------------------- */
+/* -- sessions -- */
 static nghttp2_option *new_options(void)
 {
     nghttp2_option *o = NULL;

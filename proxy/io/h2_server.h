@@ -32,7 +32,7 @@ struct h2_app_stream {
     bool head_sent;     /* response HEADERS were submitted */
     bool request_ended; /* END_STREAM was received */
     struct h2_body body;
-    struct buf trailers; /* owned; a header block, sent when the body is empty */
+    struct buf trailers; /* its embedder's; a header block, sent when the body is empty */
 };
 
 struct h2_server_handler {

@@ -32,8 +32,7 @@ static inline struct addr etcd_app_addr(const char *host, unsigned port)
     return a;
 }
 
-/* -- a real etcd
- * ----------------------------------------------------------------------------------- */
+/* -- a real etcd -- */
 struct etcd_server {
     pid_t pid;
     unsigned port, peer_port;
@@ -125,8 +124,7 @@ static inline void etcd_server_end(struct etcd_server *e)
     *e = (struct etcd_server){0};
 }
 
-/* -- a client
- * --------------------------------------------------------------------------------------- */
+/* -- a client -- */
 struct app {
     struct tcp tcp; /* first */
     nghttp2_session *session;
@@ -381,8 +379,7 @@ static inline struct span app_reply(const struct app_call *c, unsigned nth)
     return SPAN_NONE;
 }
 
-/* -- raw bytes
- * -------------------------------------------------------------------------------------- */
+/* -- raw bytes -- */
 struct raw {
     struct tcp tcp; /* first */
     struct buf in, out;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* etcd_stream_private - between etcd_stream.c and etcd_stream_up.c. */
+#ifndef IO_ETCD_STREAM_PRIVATE_H
+#define IO_ETCD_STREAM_PRIVATE_H
+
+#include "io/etcd_stream.h"
+
+extern const struct h2_up_handler etcd_stream_up_events;
+
+/* The only way from state to state; the queue of those that wait follows it. */
+void etcd_stream_move(struct etcd_stream *s, enum etcd_stream_state to);
+/* The application's stream cannot even be told: end it with a reset. */
+void etcd_stream_give_up(struct etcd_stream *s);
+/* Take stock of what the call's messages hold. False: all calls together hold too much. */
+bool etcd_stream_weigh(struct etcd_stream *s);
+/* Send it upstream, or have it wait. */
+void etcd_stream_begin_up(struct etcd_stream *s);
+void etcd_stream_wait_up(struct etcd_stream *s);
+/* It has waited: upstream gets what is left of its time. */
+void etcd_stream_shorten_timeout(struct etcd_stream *s);
+/* The tag is known now: go through what has come so far. */
+void etcd_stream_catch_up(struct etcd_stream *s);
+
+#endif

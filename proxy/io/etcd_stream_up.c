@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* etcd_stream_up.c - the way to upstream, waiting for it, and what comes back. */
+#include "io/etcd_head.h"
+#include "io/etcd_stream_private.h"
+
+static struct etcd_stream *of_up(struct h2_up_stream *up)
+{
+    return (struct etcd_stream *)(void *)((char *)up - offsetof(struct etcd_stream, up));
+}
+
+/* -- to upstream -- */
+static void give_app_window(struct etcd_stream *s)
+{
+    if (s->app_held == 0 || buf_len(&s->call.to_up) > LIMIT_OUT_LOW_BYTES)
+        return;
+    h2_server_consume(&s->app, s->app_held);
+    s->app_held = 0;
+}
+
+void etcd_stream_shorten_timeout(struct etcd_stream *s)
+{
+    if (s->deadline_ms == 0)
+        return;
+    uint64_t now = loop_now_ms(s->plane->loop);
+    grpc_timeout_print(s->deadline_ms > now ? s->deadline_ms - now : 1, s->timeout);
+}
+
+/* False: it stays where it is, because nothing can be sent. */
+static bool send_up(struct etcd_stream *s)
+{
+    struct etcd_plane *p = s->plane;
+    struct h2_client *client = etcd_link_client(&p->links[s->call.route->lane]);
+    /* No byte of an application goes to a store whose layout version is not known to be ours. */
+    if (client == NULL || !p->ns.has_tag)
+        return false;
+    nghttp2_nv nv[H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS];
+    if (s->state == ETCD_STREAM_WAITING)
+        etcd_stream_shorten_timeout(s);
+    size_t n = etcd_head_request(s, client, nv);
+    enum err e = h2_client_request(client, &s->up, nv, n);
+    if (e == ERR_LIMIT)
+        return false;
+    if (e != ERR_OK) {
+        etcd_stream_finish(s, e, NULL);
+        return true;
+    }
+    etcd_stream_move(s, ETCD_STREAM_FLOWING);
+    return true;
+}
+
+void etcd_stream_wait_up(struct etcd_stream *s)
+{
+    struct etcd_plane *p = s->plane;
+    if (p->waiting_n >= LIMIT_CALLS_WAITING) {
+        etcd_stream_finish(s, ERR_NO_UPSTREAM, NULL);
+        return;
+    }
+    etcd_stream_move(s, ETCD_STREAM_WAITING);
+    etcd_plane_wait(p, s->call.route->lane, s->deadline_ms);
+}
+
+void etcd_stream_begin_up(struct etcd_stream *s)
+{
+    if (!send_up(s))
+        etcd_stream_wait_up(s);
+}
+
+void etcd_stream_fail_waiting(struct etcd_plane *p, enum etcd_lane lane, enum err e)
+{
+    for (struct etcd_stream *s = p->waiting, *next; s != NULL; s = next) {
+        next = s->next;
+        if (lane == ETCD_LANES || s->call.route->lane == lane)
+            etcd_stream_finish(s, e, NULL);
+    }
+}
+
+uint64_t etcd_stream_expire(struct etcd_plane *p)
+{
+    uint64_t now = loop_now_ms(p->loop), first = 0;
+    for (struct etcd_stream *s = p->waiting, *next; s != NULL; s = next) {
+        next = s->next;
+        if (s->deadline_ms == 0)
+            continue;
+        if (s->deadline_ms <= now)
+            etcd_stream_finish(s, ERR_DEADLINE, NULL);
+        else if (first == 0 || s->deadline_ms < first)
+            first = s->deadline_ms;
+    }
+    return first;
+}
+
+void etcd_stream_pump(struct etcd_plane *p)
+{
+    /* A call that goes on waiting is put behind the others: only those that wait now. */
+    struct etcd_stream *s = p->waiting;
+    for (unsigned n = p->waiting_n; n != 0; n--) {
+        struct etcd_stream *next = s->next;
+        if (s->is_early && p->ns.has_tag)
+            etcd_stream_catch_up(s);
+        else
+            (void)send_up(s);
+        s = next;
+    }
+}
+
+/* -- from upstream -- */
+/* Upstream ended the call with these trailers, which are all (trailers-only) or follow a body. */
+static void end(struct etcd_stream *s, struct span fields)
+{
+    int status = etcd_head_find_status(fields);
+    if (!s->app.head_sent && etcd_call_retry(&s->call, status)) {
+        h2_client_cancel(&s->up);
+        etcd_stream_move(s, ETCD_STREAM_GATHERING);
+        etcd_stream_begin_up(s);
+        return;
+    }
+    enum err e = etcd_call_end_up(&s->call);
+    if (e != ERR_OK) {
+        etcd_stream_finish(s, e, NULL);
+        return;
+    }
+    etcd_stream_move(s, ETCD_STREAM_ENDING);
+    h2_client_cancel(&s->up);
+    if (!s->app.head_sent) {
+        e = h2_server_answer(&s->app, fields);
+    } else {
+        e = buf_append(&s->app.trailers, fields);
+        s->app.body.ended = true;
+        h2_server_resume(&s->app);
+    }
+    if (e != ERR_OK)
+        etcd_stream_give_up(s);
+}
+
+static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
+{
+    struct etcd_stream *s = of_up(up);
+    if (ended) {
+        end(s, fields);
+        return;
+    }
+    struct buf filtered = {0};
+    enum err e = etcd_head_response(&fields, &filtered);
+    if (e == ERR_OK)
+        e = h2_server_head(&s->app, fields);
+    buf_deinit(&filtered);
+    if (e != ERR_OK)
+        etcd_stream_finish(s, e, NULL);
+}
+
+static void on_data(struct h2_up_stream *up, struct span in)
+{
+    struct etcd_stream *s = of_up(up);
+    if (!s->app.head_sent) {
+        etcd_stream_finish(s, ERR_UPSTREAM_PROTOCOL, NULL);
+        return;
+    }
+    enum err e = etcd_call_feed_up(&s->call, in);
+    if (e == ERR_OK && !etcd_stream_weigh(s))
+        e = ERR_LIMIT;
+    if (e != ERR_OK) {
+        etcd_stream_finish(s, e, NULL);
+        return;
+    }
+    h2_server_resume(&s->app);
+    s->up_held += in.n;
+    if (buf_len(&s->call.to_app) <= LIMIT_OUT_HIGH_BYTES) {
+        h2_client_consume(up, s->up_held);
+        s->up_held = 0;
+    }
+}
+
+static void on_trailers(struct h2_up_stream *up, struct span fields)
+{
+    struct etcd_stream *s = of_up(up);
+    if (s->app.head_sent)
+        end(s, fields);
+    else
+        etcd_stream_finish(s, ERR_UPSTREAM_PROTOCOL, NULL);
+}
+
+static void on_up_sent(struct h2_up_stream *up)
+{
+    struct etcd_stream *s = of_up(up);
+    if (buf_len(&s->call.to_up) == 0) {
+        buf_trim(&s->call.to_up);
+        (void)etcd_stream_weigh(s);
+    }
+    give_app_window(s);
+}
+
+/* Upstream reset the stream: so do we, and the client makes of it what it always does. */
+static void on_up_closed(struct h2_up_stream *up, uint32_t code)
+{
+    struct etcd_stream *s = of_up(up);
+    if (code == NGHTTP2_NO_ERROR) {
+        etcd_stream_finish(s, ERR_UPSTREAM_PROTOCOL, NULL); /* ended without trailers */
+        return;
+    }
+    etcd_stream_move(s, ETCD_STREAM_ENDING);
+    h2_server_reset(&s->app, code);
+}
+
+static void on_lost(struct h2_up_stream *up, bool sent)
+{
+    etcd_stream_finish(of_up(up), sent ? ERR_UPSTREAM_LOST : ERR_NO_UPSTREAM, NULL);
+}
+
+const struct h2_up_handler etcd_stream_up_events = {.on_head = on_head,
+                                                    .on_data = on_data,
+                                                    .on_trailers = on_trailers,
+                                                    .on_sent = on_up_sent,
+                                                    .on_closed = on_up_closed,
+                                                    .on_lost = on_lost};
