@@ -6,6 +6,7 @@
 #include "fault/wait.h"
 #include "io/admin.h"
 #include "io/tcp.h"
+#include "support/alloc_fail.h"
 
 struct client {
     struct tcp tcp; /* first: handlers cast */
@@ -252,6 +253,33 @@ static void closing_the_admin_ends_its_connections(void **state)
     assert_int_equal(loop_deinit(&w.l), 0);
 }
 
+/* Without memory a connection is closed; the next one is served as if nothing had been. */
+static void a_failing_allocation_ends_one_connection_at_most(void **state)
+{
+    (void)state;
+    if (!alloc_fail_works)
+        skip();
+    struct world w;
+    open_world(&w);
+    bool all_done = false;
+    for (unsigned long n = 1; !all_done; n++) {
+        struct client *c = dial(&w);
+        assert_int_equal(buf_reserve(&c->in, 256 * 1024), ERR_OK); /* the client needs none */
+        send_text(c, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
+        WAIT_FOR(&w.l, answers(c) == 1); /* it was accepted */
+        alloc_fail_at = n;
+        send_text(c, GET("/metrics"));
+        while (!c->ended)
+            uv_run(&w.l.uv, UV_RUN_ONCE);
+        all_done = alloc_fail_at != 0;
+        alloc_fail_at = 0;
+        assert_true(!all_done || answers(c) == 2);
+        hang_up(&w, c);
+    }
+    ask(&w, GET("/livez"), "HTTP/1.1 200 OK\r\n", "ok\n");
+    close_world(&w);
+}
+
 static void an_address_in_use_is_named_with_its_option(void **state)
 {
     (void)state;
@@ -281,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_pipelined_scrapes_is_cut_off),
         cmocka_unit_test(connections_over_the_limit_are_closed_and_the_rest_goes_on),
         cmocka_unit_test(closing_the_admin_ends_its_connections),
+        cmocka_unit_test(a_failing_allocation_ends_one_connection_at_most),
         cmocka_unit_test(an_address_in_use_is_named_with_its_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

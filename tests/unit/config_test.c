@@ -7,6 +7,7 @@
 
 #include "config_option.h"
 #include "limits.h"
+#include "support/alloc_fail.h"
 
 enum { WORDS_MAX = 12 };
 #define UP "--etcd-upstream", "e"
@@ -31,6 +32,7 @@ static enum err read_fake(const char *path, struct buf *out, const char **ret_wh
 }
 
 static struct config config;
+static unsigned long fail_at; /* the nth allocation while loading */
 
 static enum err load(const struct load *from)
 {
@@ -49,7 +51,10 @@ static enum err load(const struct load *from)
         .env = env,
         .read_file = read_fake,
     };
+    alloc_fail_at = fail_at;
     enum err e = config_load(&config, &in);
+    fail_at = alloc_fail_at; /* 0: it failed */
+    alloc_fail_at = 0;
     config.command = NULL; /* borrowed argv */
     for (int i = 0; i < WORDS_MAX; i++) {
         free(argv[i]);
@@ -455,6 +460,32 @@ static void help_and_version_need_nothing_else(void **state)
     assert_true(config.live);
 }
 
+static void a_failing_allocation_is_an_error(void **state)
+{
+    (void)state;
+    const struct load one = {
+        .command = COMMAND_CHECK,
+        .argv = {"--config", "FILE", "--view-requests", "a,b"},
+        .env = {"BULKHEAD_NAMESPACE=a"},
+        .file = "{\"etcd-upstream\": [\"e\", \"f\"], \"log-level\": \"debug\"}"};
+    if (!alloc_fail_works)
+        skip();
+    unsigned failed = 0;
+    for (unsigned long n = 1;; n++) {
+        fail_at = n;
+        enum err e = load(&one);
+        if (fail_at != 0) { /* fewer than n */
+            fail_at = 0;
+            assert_int_equal(e, ERR_OK);
+            break;
+        }
+        /* cJSON does not tell a lack of memory from a lack of JSON. */
+        assert_true(e == ERR_NOMEM || e == ERR_CONFIG);
+        failed++;
+    }
+    assert_true(failed > 5);
+}
+
 /* ---- texts for people ---- */
 
 static void help_fits_80_columns_and_names_every_flag_of_the_command(void **state)
@@ -567,6 +598,7 @@ int main(void)
         cmocka_unit_test(the_file_says_everything_that_flags_can_say),
         cmocka_unit_test(check_lists_every_value_with_its_source_and_no_secret),
         cmocka_unit_test(help_and_version_need_nothing_else),
+        cmocka_unit_test(a_failing_allocation_is_an_error),
         cmocka_unit_test(help_fits_80_columns_and_names_every_flag_of_the_command),
         cmocka_unit_test(the_configuration_page_has_a_row_for_every_option),
         cmocka_unit_test(the_man_page_names_every_flag_and_variable),
