@@ -333,7 +333,7 @@ class Stack:
                     process.stop()
                     if isinstance(process, Sidecar):
                         process.check_clean()
-            except StackError as e:
+            except (StackError, OSError) as e:
                 failure = failure or e
             finally:
                 if process.running():
