@@ -112,6 +112,8 @@ static enum err write_connect_members(struct span json, struct json_out *o,
     struct json_walk w;
     struct json_member m;
     bool more = true;
+    if (span_eq(json, SPAN_LIT("null")))
+        return ERR_OK; /* to the server's decoder, too, an object without members */
     enum err e = json_walk_begin(&w, json);
     while (e == ERR_OK) {
         e = json_walk_next(&w, &m, &more);

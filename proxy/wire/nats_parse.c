@@ -31,7 +31,7 @@ static const struct verb verbs[] = {
     {"ping", 4, NATS_OP_PING, END_ANY, {true, true}},
     {"pong", 4, NATS_OP_PONG, END_ANY, {true, true}},
     {"+ok", 3, NATS_OP_OK, END_ANY, {true, true}},
-    {"-err", 4, NATS_OP_ERR, END_ANY, {true, true}},
+    {"-err", 4, NATS_OP_ERR, END_BLANK, {true, true}},
     {"info", 4, NATS_OP_INFO, END_ANY, {true, true}},
     {"connect", 7, NATS_OP_CONNECT, END_ANY, {true, false}},
 };
