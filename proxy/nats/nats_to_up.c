@@ -149,11 +149,10 @@ static enum err subscribe(struct nats_session *s, const struct nats_line *l)
 {
     if (subject_is_sys(l->subject))
         return deny(s, "Subscription to", l);
-    if (!subject_is_valid_filter(l->subject)) {
-        count(s->ns->counters, COUNTER_DENIED_SUBJECT, 1);
-        return say_err(s, err_info(ERR_SUBJECT_INVALID)->nats_text);
-    }
-    unsigned slices = subject_map_sub_slices(&s->ns->map, l->subject);
+    /* No filter: the server says so, in its turn among the answers of a verbose client. */
+    bool valid = subject_is_valid_filter(l->subject);
+    unsigned slices = valid ? subject_map_sub_slices(&s->ns->map, l->subject) : 1;
+    count(s->ns->counters, COUNTER_DENIED_SUBJECT, !valid);
     const struct nats_sub *known = nats_subs_find(&s->subs, l->sid);
     if (known != NULL && known->slices != 0) {
         slices = 1; /* a sid in use: the server ignores the line, and answers it */

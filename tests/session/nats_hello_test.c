@@ -131,8 +131,11 @@ static void a_denied_line_of_a_verbose_client_has_no_ok(void **state)
          UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nPUB bh.e.a.~.~.~.x 0\r\n\r\n"),
          UP("+OK\r\n-ERR 'Permissions Violation for Subscription to \"bh.d.a.~.~.~.>\"'\r\n"),
          APP_HEARS("+OK\r\n-ERR 'Permissions Violation for Subscription to \">\"'\r\n"),
-         UP("-ERR 'Invalid Publish Subject'\r\n+OK\r\n"),
-         APP_HEARS("-ERR 'Invalid Publish Subject'\r\n+OK\r\n"));
+         APP("SUB . 9\r\n"), UP_HEARS("SUB bh.e.a.~.~.~.. e9\r\n"),
+         UP("-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n"),
+         APP_HEARS("-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n"),
+         APP("SUB foo 8\r\n"), UP_HEARS("SUB bh.e.a.~.~.~.foo e8\r\n"), UP("+OK\r\n"),
+         APP_HEARS("+OK\r\n"));
 }
 
 static void sys_subjects_are_denied(void **state)

@@ -67,7 +67,7 @@ static const struct {
     {SIDE_APP, SPAN_LIT("lo\r\nSUB $SYS.> q 4\r\nPUB $JS.API.INFO i 0\r\n\r\nUNSUB 9\r\n")},
     {SIDE_UP, SPAN_LIT("PONG\r\nPONG\r\n-ERR 'Invalid \"bh.e.a.~.~.~.x\"'\r\n-ERR 'bh.x'\r\n")},
     {SIDE_UP, SPAN_LIT("HMSG bh.e.a.~.~.~.foo e1 12 14\r\nNATS/1.0\r\n\r\nh")},
-    {SIDE_APP, SPAN_LIT("SUB . 1\r\nSUB > 7\r\n")},
+    {SIDE_APP, SPAN_LIT("SUB $SYS.x 1\r\nSUB > 7\r\n")},
     {SIDE_UP, SPAN_LIT("i\r\nPING\r\n")},
 };
 

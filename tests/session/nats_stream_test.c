@@ -92,12 +92,13 @@ static void an_error_waits_for_the_end_of_a_payload(void **state)
 {
     (void)state;
     PLAY("a", HELLO, UP("MSG bh.e.a.~.~.~.foo e1 4\r\nab"), APP_HEARS("MSG foo 1 4\r\nab"),
-         APP("SUB $SYS.x 1\r\nSUB . 2\r\n"), APP_HEARS(""), UP("cd\r"), UP("\n"),
+         APP("SUB $SYS.x 1\r\nSUB $SYS.y 2\r\n"), APP_HEARS(""), UP("cd\r"), UP("\n"),
          APP_HEARS("cd\r\n-ERR 'Permissions Violation for Subscription to \"$SYS.x\"'\r\n"
-                   "-ERR 'Invalid Subject'\r\n"));
+                   "-ERR 'Permissions Violation for Subscription to \"$SYS.y\"'\r\n"));
     /* A payload that is dropped does not hold it up. */
-    PLAY("a", HELLO, UP("MSG foreign e1 4\r\nab"), APP("SUB . 2\r\n"),
-         APP_HEARS("-ERR 'Invalid Subject'\r\n"), UP("cd\r\n"), APP_HEARS(""));
+    PLAY("a", HELLO, UP("MSG foreign e1 4\r\nab"), APP("SUB $SYS.y 2\r\n"),
+         APP_HEARS("-ERR 'Permissions Violation for Subscription to \"$SYS.y\"'\r\n"), UP("cd\r\n"),
+         APP_HEARS(""));
 }
 
 static void an_own_unsub_waits_for_the_end_of_a_payload(void **state)
@@ -115,9 +116,9 @@ static void an_application_that_never_reads_its_errors_has_to_wait(void **state)
     (void)state;
     struct stage t;
     open_after_hello(&t);
-    size_t used = 6, fed = 0;
+    size_t used = 1, fed = 0;
     while (used != 0 && fed < 16u * MIB) {
-        struct span line = SPAN_LIT("SUB . 1\r\nSUB . 1\r\nSUB . 1\r\n");
+        struct span line = SPAN_LIT("SUB $SYS 1\r\nSUB $SYS 1\r\n");
         assert_int_equal(nats_session_feed(t.session, SIDE_APP, line, &used), ERR_OK);
         fed += used;
     }
