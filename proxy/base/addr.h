@@ -19,18 +19,22 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum { ADDR_HOST_BYTES_MAX = 253, ADDR_PATH_BYTES_MAX = 107, ADDR_SECRET_BYTES_MAX = 255,
-       ADDR_TEXT_BYTES = 320 };
+enum {
+    ADDR_HOST_BYTES_MAX = 253,
+    ADDR_PATH_BYTES_MAX = 107,
+    ADDR_SECRET_BYTES_MAX = 255,
+    ADDR_TEXT_BYTES = 320
+};
 enum addr_kind { ADDR_TCP, ADDR_UNIX };
 enum addr_scheme { ADDR_NO_SCHEME, ADDR_HTTP, ADDR_HTTPS, ADDR_NATS, ADDR_TLS };
 
 struct addr {
     enum addr_kind kind;
     enum addr_scheme scheme;
-    uint16_t port; /* host byte order; ADDR_TCP only */
-    char host[ADDR_HOST_BYTES_MAX + 1];     /* name or literal, without brackets; ADDR_TCP only */
-    char path[ADDR_PATH_BYTES_MAX + 1];     /* ADDR_UNIX only */
-    char user[ADDR_SECRET_BYTES_MAX + 1];   /* from the URL; "" if none */
+    uint16_t port;                        /* host byte order; ADDR_TCP only */
+    char host[ADDR_HOST_BYTES_MAX + 1];   /* name or literal, without brackets; ADDR_TCP only */
+    char path[ADDR_PATH_BYTES_MAX + 1];   /* ADDR_UNIX only */
+    char user[ADDR_SECRET_BYTES_MAX + 1]; /* from the URL; "" if none */
     char password[ADDR_SECRET_BYTES_MAX + 1];
 };
 

@@ -9,7 +9,8 @@
  *
  * Owns its memory; holds none while empty after buf_trim(). Zeroed memory is a valid empty buf, and
  * buf_deinit() on it is safe. Appending may move the bytes: a span from buf_span() is valid until
- * the next append, consume, trim or deinit. Appends fail with ERR_NOMEM and leave the buf as it was.
+ * the next append, consume, trim or deinit. Appends fail with ERR_NOMEM and leave the buf as it
+ * was.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H

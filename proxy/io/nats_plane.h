@@ -16,12 +16,12 @@
 struct nats_plane;
 
 struct nats_plane_options {
-    const struct ns_path *ns;  /* borrowed for the plane's life, like everything here */
-    struct span subject_root;  /* B */
+    const struct ns_path *ns;    /* borrowed for the plane's life, like everything here */
+    struct span subject_root;    /* B */
     const struct span *requests; /* view.requests */
     unsigned request_patterns;
     const char *user, *password, *token; /* for upstream; "" = what the upstream's URL says */
-    const struct addr *upstream; /* tried in turn */
+    const struct addr *upstream;         /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;
     unsigned listens;
@@ -31,7 +31,8 @@ struct nats_plane_options {
 enum err nats_plane_open(struct loop *l, const struct nats_plane_options *options,
                          struct nats_plane **ret_plane, struct buf *ret_error) ATTR_MUST_USE;
 struct addr nats_plane_addr(const struct nats_plane *p);
-/* The last dial succeeded, or a probe of the upstream saw its INFO. *ret_why: what is missing (static text). */
+/* The last dial succeeded, or a probe of the upstream saw its INFO. *ret_why: what is missing
+ * (static text). */
 bool nats_plane_is_ready(const struct nats_plane *p, const char **ret_why);
 /* Stop accepting; is_idle once no connection is left. */
 void nats_plane_drain(struct nats_plane *p);
