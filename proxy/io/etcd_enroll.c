@@ -13,7 +13,7 @@ static void on_timer(uv_timer_t *timer);
 
 static struct etcd_enroll *of(struct h2_up_stream *up)
 {
-    return (struct etcd_enroll *)((char *)up - offsetof(struct etcd_enroll, up));
+    return (struct etcd_enroll *)(void *)((char *)up - offsetof(struct etcd_enroll, up));
 }
 
 static void forget_request(struct etcd_enroll *e)

@@ -47,7 +47,7 @@ static void dial(struct etcd_link *l)
     }
     l->current = l->clients;
     /* tcp bounds the connect; this also bounds the wait for SETTINGS. */
-    move(l, ETCD_LINK_DIALLING, 2 * LIMIT_DIAL_MS);
+    move(l, ETCD_LINK_DIALLING, UINT64_C(2) * LIMIT_DIAL_MS);
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -328,7 +328,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void on_hub_closed(struct h2_hub *hub)
 {
-    close_if_done((struct etcd_plane *)((char *)hub - offsetof(struct etcd_plane, hub)));
+    close_if_done((struct etcd_plane *)(void *)((char *)hub - offsetof(struct etcd_plane, hub)));
 }
 
 void etcd_plane_close(struct etcd_plane **plane)

@@ -158,7 +158,7 @@ void etcd_stream_finish(struct etcd_stream *s, enum err e, const char *message)
     if (message == NULL)
         message = s->call.route == NULL ? err_info(e)->grpc_message
                                         : etcd_call_message(&s->call, e);
-    if (e == ERR_UPSTREAM_PROTOCOL)
+    if (e == ERR_UPSTREAM_PROTOCOL && s->call.route != NULL)
         log_event(LOG_WARN, "etcd's answer does not parse", "method",
                   (const char *)s->call.route->path.p, NULL);
     answer(s, err_info(e)->grpc_status, message);

@@ -167,6 +167,7 @@ static bool scratch_append(struct h2_conn *c, const uint8_t *p, size_t n)
 {
     struct h2_hub *hub = c->hub;
     while (n != 0) {
+        CHECK(p != NULL);
         size_t room = SCRATCH_BYTES - hub->scratch_n;
         size_t part = n < room ? n : room;
         memcpy(hub->scratch + hub->scratch_n, p, part);
@@ -228,7 +229,7 @@ static void flush(struct h2_conn *c)
 /* Flushing one session may touch another: bytes taken give a window back on the other side. */
 static void flush_all(struct loop_task *task)
 {
-    struct h2_hub *hub = (struct h2_hub *)((char *)task - offsetof(struct h2_hub, flush));
+    struct h2_hub *hub = (struct h2_hub *)(void *)((char *)task - offsetof(struct h2_hub, flush));
     while (hub->touched != NULL) {
         struct h2_conn *c = hub->touched;
         hub->touched = c->touched_next;
@@ -303,6 +304,7 @@ int h2_conn_on_begin_headers(nghttp2_session *session, const nghttp2_frame *fram
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is nghttp2's */
 int h2_conn_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                       size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
 {

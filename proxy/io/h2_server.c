@@ -143,6 +143,7 @@ static void sniff(struct h2_server *s)
     static const struct span preface = {(const uint8_t *)NGHTTP2_CLIENT_MAGIC,
                                         NGHTTP2_CLIENT_MAGIC_LEN};
     struct span in = buf_span(&s->early);
+    CHECK(in.p != NULL);
     if (span_has_prefix(in, preface)) {
         start_http2(s);
     } else if (in.n < preface.n && span_has_prefix(preface, in)) {

@@ -386,7 +386,7 @@ static inline void app_call_end(struct app_call *c)
 static inline struct span app_reply(const struct app_call *c, unsigned nth)
 {
     struct span in = buf_span(&c->in);
-    while (in.n >= 5) {
+    while (in.p != NULL && in.n >= 5) {
         size_t n = (size_t)in.p[1] << 24 | (size_t)in.p[2] << 16 | (size_t)in.p[3] << 8 | in.p[4];
         if (in.n - 5 < n)
             break;
@@ -466,7 +466,7 @@ static inline void raw_end(struct raw *r)
 static inline bool raw_has(const struct raw *r, const char *text)
 {
     struct span in = buf_span(&r->in);
-    return in.n != 0 && memmem(in.p, in.n, text, strlen(text)) != NULL;
+    return in.p != NULL && memmem(in.p, in.n, text, strlen(text)) != NULL;
 }
 
 /* An upstream that says what it is told, to everybody, and perhaps closes. */

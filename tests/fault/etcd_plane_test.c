@@ -92,14 +92,14 @@ static void a_large_value_passes_and_one_over_the_limit_gets_etcds_words(void **
     struct world w;
     struct app_call c;
     begin_real(&w, "large");
-    put_bytes(&w, "k", 1400 * 1024, &c);
+    put_kib(&w, "k", 1400, &c);
     assert_int_equal(c.grpc_status, 0);
     app_call_end(&c);
-    put_bytes(&w, "k", 2000 * 1024, &c); /* below ours, above etcd's for what is stored */
+    put_kib(&w, "k", 2000, &c); /* below ours, above etcd's for what is stored */
     assert_int_equal(c.grpc_status, 3);
     assert_string_equal(c.message, "etcdserver: request is too large");
     app_call_end(&c);
-    put_bytes(&w, "k", 2200 * 1024, &c);
+    put_kib(&w, "k", 2200, &c);
     assert_int_equal(c.grpc_status, 8);
     assert_string_equal(c.message, "grpc: received message larger than max (2252808 vs. 2097152)");
     app_call_end(&c);
@@ -118,7 +118,7 @@ static void a_slow_reader_of_a_large_list_stalls_only_itself(void **state)
     for (unsigned i = 0; i < 20; i++) {
         char key[16];
         snprintf(key, sizeof key, "k%02u", i);
-        put_bytes(&w, key, 1024 * 1024, &c);
+        put_kib(&w, key, 1024, &c);
         assert_int_equal(c.grpc_status, 0);
         app_call_end(&c);
     }
@@ -133,14 +133,14 @@ static void a_slow_reader_of_a_large_list_stalls_only_itself(void **state)
     app_unary(&other, &c, "/etcdserverpb.KV/Range", pb_built(&key));
     WAIT_FOR(&w.l, c.closed);
     assert_int_equal(c.grpc_status, 0);
-    assert_true(app_reply(&c, 0).n > 1024 * 1024);
+    assert_true(app_reply(&c, 0).n > MIB);
     app_call_end(&c);
     assert_false(list.closed);
 
     tcp_read(&w.app.tcp, true);
     WAIT_FOR(&w.l, list.closed);
     assert_int_equal(list.grpc_status, 0);
-    assert_true(app_reply(&list, 0).n > 20 * 1024 * 1024);
+    assert_true(app_reply(&list, 0).n > 20 * MIB);
     assert_span_equal(pb_find(pb_find(app_reply(&list, 0), 2, 19).s, 1, 0).s, SPAN_LIT("k19"));
     app_call_end(&list);
     tcp_close(&other.tcp);

@@ -212,7 +212,7 @@ static void close_in_every_state_leaves_nothing(void **state)
         struct app_call c;
         char key[8];
         snprintf(key, sizeof key, "k%u", i);
-        put_bytes(&full, key, 1024 * 1024, &c);
+        put_kib(&full, key, 1024, &c);
         app_call_end(&c);
     }
     end(&full);

@@ -75,8 +75,12 @@ static inline void put(struct world *w, const char *key, const char *value)
     app_call_end(&c);
 }
 
-static inline void put_bytes(struct world *w, const char *key, size_t n, struct app_call *c)
+#define MIB (UINT64_C(1) << 20)
+
+/* Waits for the answer. */
+static inline void put_kib(struct world *w, const char *key, size_t kib, struct app_call *c)
 {
+    size_t n = kib * 1024;
     struct pb_build head = {0};
     struct buf m = {0};
     pb_str(&head, 1, key);
