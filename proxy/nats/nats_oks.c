@@ -5,9 +5,8 @@
 static struct nats_oks_run last_run(const struct nats_oks *q)
 {
     struct nats_oks_run run = q->head;
-    struct span rest = buf_span(&q->rest);
-    if (rest.n != 0)
-        memcpy(&run, rest.p + rest.n - sizeof run, sizeof run);
+    if (q->rest.data != NULL && buf_len(&q->rest) != 0)
+        memcpy(&run, q->rest.data + q->rest.tail - sizeof run, sizeof run);
     return run;
 }
 
@@ -34,8 +33,9 @@ enum err nats_oks_push(struct nats_oks *q, bool swallow)
 
 bool nats_oks_pop(struct nats_oks *q)
 {
-    if (q->head.pass == 0 && q->head.swallow == 0 && buf_len(&q->rest) != 0) {
-        memcpy(&q->head, buf_span(&q->rest).p, sizeof q->head);
+    bool head_is_done = q->head.pass == 0 && q->head.swallow == 0;
+    if (head_is_done && q->rest.data != NULL && buf_len(&q->rest) != 0) {
+        memcpy(&q->head, q->rest.data + q->rest.head, sizeof q->head);
         buf_consume(&q->rest, sizeof q->head);
         buf_trim(&q->rest);
     }

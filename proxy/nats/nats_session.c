@@ -82,7 +82,7 @@ bool nats_session_wants_read(const struct nats_session *s, enum nats_side side)
     /* An application that keeps asking for -ERR lines and never reads them has to wait. The
      * server's own words alone cannot stop it: they stop at the high mark. */
     return s->state != NATS_WAIT_INFO &&
-           buf_len(&s->out[SIDE_APP]) + buf_len(&s->later[SIDE_APP]) < 3 * LIMIT_OUT_HIGH_BYTES;
+           buf_len(&s->out[SIDE_APP]) + buf_len(&s->later[SIDE_APP]) < LIMIT_OUT_OWN_BYTES;
 }
 
 /* Own lines that waited for the end of the payload. */
@@ -119,6 +119,7 @@ static enum err payload_step(struct nats_session *s, enum nats_side from, struct
     struct nats_flow *f = &s->flow[from];
     struct buf *out = &s->out[other(from)];
     enum err e = ERR_OK;
+    CHECK(in->p != NULL);
     if (f->left > CRLF_BYTES) {
         struct span piece = span_head(*in, f->left - CRLF_BYTES);
         if (!f->drop) {

@@ -30,7 +30,7 @@ static const uint8_t *skip_escape(const uint8_t *p, const uint8_t *end, int *ret
         return NULL;
     const char *simple = p[1] == '\0' ? NULL : strchr(from, p[1]);
     if (simple != NULL) {
-        *ret_char = to[simple - from];
+        *ret_char = (unsigned char)to[simple - from];
         return p + 2;
     }
     if (p[1] != 'u' || end - p < 6)
@@ -233,9 +233,10 @@ enum err json_walk_next(struct json_walk *w, struct json_member *ret_member, boo
     return ERR_OK;
 }
 
-static char lower(char c)
+static bool same_letter(char c, char lower)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    bool upper = c >= 'A' && c <= 'Z';
+    return (upper ? c | 0x20 : c) == lower;
 }
 
 /* Does name hold part, lower case, at offset at? */
@@ -245,7 +246,7 @@ static bool name_has_at(const struct json_member *m, size_t at, const char *part
     if (m->name_bytes < at + n)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (lower(m->name[at + i]) != part[i])
+        if (!same_letter(m->name[at + i], part[i]))
             return false;
     return true;
 }

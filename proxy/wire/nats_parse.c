@@ -6,6 +6,7 @@
  */
 #include "wire/nats_parse.h"
 
+#include "base/check.h"
 #include "limits.h"
 
 enum { FIELDS_MAX = 5 };
@@ -101,6 +102,7 @@ bool nats_reader_next(struct nats_reader *r, enum nats_from from, struct span *i
         *ret_error = buf_append(&r->partial, span_head(line, LIMIT_NATS_INFO_LINE + 2));
         if (*ret_error != ERR_OK)
             return false;
+        CHECK(r->partial.data != NULL);
         line = buf_span(&r->partial);
         *ret_error = check_head(from, line, lf != NULL);
     } else if (line.n > LIMIT_NATS_CONTROL_LINE) {
@@ -217,11 +219,13 @@ static enum err unsub(struct nats_line *l, struct span args)
 
 static struct span trim(struct span s)
 {
-    while (s.n != 0 && is_blank(s.p[0]))
-        s = span_skip(s, 1);
-    while (s.n != 0 && is_blank(s.p[s.n - 1]))
-        s.n--;
-    return s;
+    const uint8_t *p = s.p;
+    const uint8_t *end = s.p + s.n;
+    while (p < end && is_blank(*p))
+        p++;
+    while (p < end && is_blank(end[-1]))
+        end--;
+    return span_of(p, (size_t)(end - p));
 }
 
 /* One by one: an initialiser of the whole struct becomes "rep stos", a tenth of a message's time.

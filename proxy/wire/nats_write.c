@@ -58,8 +58,8 @@ enum err nats_write_pub(struct buf *out, struct span prefix, const struct nats_l
         return ERR_NOMEM;
     if (l->op == NATS_OP_HPUB)
         *p++ = 'H';
-    memcpy(p, "PUB ", 4);
-    p = put(p + 4, prefix);
+    p = put(p, SPAN_LIT("PUB "));
+    p = put(p, prefix);
     p = put_field(p, l->subject);
     if (l->reply.n != 0)
         p = put_field(put(p, prefix), l->reply);
@@ -76,8 +76,8 @@ enum err nats_write_msg(struct buf *out, const struct nats_line *l)
         return ERR_NOMEM;
     if (l->op == NATS_OP_HMSG)
         *p++ = 'H';
-    memcpy(p, "MSG ", 4);
-    p = put_field(p + 4, l->subject);
+    p = put(p, SPAN_LIT("MSG "));
+    p = put_field(p, l->subject);
     p = put_field(p, l->sid);
     p = put_field(p, l->reply);
     p = put_field(p, l->header_text);
