@@ -116,7 +116,7 @@ enum err etcd_local_answer(struct etcd_call *c)
         pb_write_number(&w, 1, c->health);
         break;
     default:
-        CHECK(!"a local route without an answer");
+        check_failed("a local route has an answer", __FILE__, __LINE__);
     }
     return end_frame(&w, at);
 }

@@ -22,9 +22,15 @@ struct splice {
     struct pb_frame stack[LIMIT_PB_DEPTH];
 };
 
-static size_t out_len(const struct splice *s)
+static inline size_t out_len(const struct splice *s)
 {
     return s->grow == NULL ? s->n : buf_len(s->grow) - s->grow_from;
+}
+
+/* Where the byte at `at` of the run not yet copied will be. */
+static inline size_t out_offset(const struct splice *s, const uint8_t *at)
+{
+    return out_len(s) + (size_t)(at - s->copied);
 }
 
 static uint8_t *out_at(const struct splice *s, size_t offset)
@@ -41,45 +47,51 @@ static void out_truncate(struct splice *s, size_t offset)
         buf_truncate(s->grow, s->grow_from + offset);
 }
 
-static inline enum err emit(struct splice *s, const uint8_t *p, size_t n)
-{
-    if (s->grow != NULL)
-        return buf_append(s->grow, span_of(p, n));
-    uint8_t *to = s->base + s->n;
-    if (to != p)
-        memmove(to, p, n);
-    s->n += n;
-    return ERR_OK;
-}
-
-static enum err emit_varint(struct splice *s, uint64_t v)
+/* In place: the encoding read is not shorter, so nothing unread is overwritten. */
+static inline enum err emit_varint(struct splice *s, uint64_t v)
 {
     uint8_t bytes[PB_VARINT_BYTES_MAX];
-    return emit(s, bytes, pb_varint_write(bytes, v));
+    if (s->grow != NULL)
+        return buf_append(s->grow, span_of(bytes, pb_varint_write(bytes, v)));
+    s->n += pb_varint_write(s->base + s->n, v);
+    return ERR_OK;
 }
 
 /* Copy the run up to `to`. */
 static inline enum err flush(struct splice *s, const uint8_t *to)
 {
     const uint8_t *from = s->copied;
+    size_t n = (size_t)(to - from);
     s->copied = to;
-    return from == to ? ERR_OK : emit(s, from, (size_t)(to - from));
+    if (n == 0)
+        return ERR_OK;
+    if (s->grow != NULL)
+        return buf_append(s->grow, span_of(from, n));
+    if (s->base + s->n != from)
+        memmove(s->base + s->n, from, n);
+    s->n += n;
+    return ERR_OK;
 }
 
-/* The content at output offset body_at is complete: mend the length_n bytes before it. */
-static enum err mend_length(struct splice *s, size_t body_at, size_t length_n)
+/* The n bytes of content at output offset body_at are complete: mend the length_n bytes before
+ * them. What is not yet copied of the content stays so if the length takes as many bytes as
+ * before. */
+static enum err mend_length(struct splice *s, size_t body_at, size_t length_n, size_t n)
 {
-    size_t n = out_len(s) - body_at;
     size_t want = pb_varint_size(n);
-    if (want > length_n) {
-        CHECK(s->grow != NULL);
-        enum err e = buf_reserve(s->grow, want - length_n);
-        if (e != ERR_OK)
-            return e;
+    if (want == length_n) {
+        pb_varint_write(out_at(s, body_at) - length_n, n);
+        return ERR_OK;
     }
+    enum err e = flush(s, s->p);
+    if (e == ERR_OK && want > length_n) {
+        CHECK(s->grow != NULL);
+        e = buf_reserve(s->grow, want - length_n);
+    }
+    if (e != ERR_OK)
+        return e;
     uint8_t *body = out_at(s, body_at);
-    if (want != length_n)
-        memmove(body - length_n + want, body, n);
+    memmove(body - length_n + want, body, n);
     pb_varint_write(body - length_n, n);
     if (s->grow == NULL)
         s->n = s->n + want - length_n;
@@ -92,17 +104,14 @@ static enum err enter(struct splice *s, const struct pb_field *field, const stru
 {
     if (it->wire != PB_WIRE_BYTES || s->depth == LIMIT_PB_DEPTH)
         return ERR_PB_MALFORMED;
-    size_t element_at = out_len(s) + (size_t)(it->start - s->copied);
-    enum err e = flush(s, it->bytes.p);
-    if (e != ERR_OK)
-        return e;
     struct pb_frame *up = &s->stack[s->depth - 1];
     struct pb_frame *f = &s->stack[s->depth++];
     *f = (struct pb_frame){
         .m = field->sub,
+        .start = it->start,
         .end = it->bytes.p + it->bytes.n,
-        .element_at = element_at,
-        .body_at = out_len(s),
+        .element_at = out_offset(s, it->start),
+        .body_at = out_offset(s, it->bytes.p),
         .read_n = it->bytes.n,
         .number = it->number,
         .length_n = (uint8_t)(it->bytes.p - it->value),
@@ -110,6 +119,48 @@ static enum err enter(struct splice *s, const struct pb_field *field, const stru
     };
     s->p = it->bytes.p;
     return f->m->begin == NULL ? ERR_OK : f->m->begin(s->ctx, f, up);
+}
+
+/* Leave out the nearest droppable message of those being walked. */
+static enum err drop_enclosing(struct splice *s)
+{
+    while (s->depth > 1) {
+        const struct pb_frame *f = &s->stack[--s->depth];
+        if (!f->droppable)
+            continue;
+        enum err e = ERR_OK;
+        if (s->copied <= f->start)
+            e = flush(s, f->start);
+        else
+            out_truncate(s, f->element_at);
+        s->p = s->copied = f->end;
+        return e;
+    }
+    return ERR_FOREIGN;
+}
+
+static enum err call_end(struct splice *s, struct pb_frame *f, struct pb_frame *up)
+{
+    if (f->m->end == NULL)
+        return ERR_OK;
+    enum err e = s->grow == NULL ? ERR_OK : flush(s, s->p); /* the hook may append */
+    return e == ERR_OK ? f->m->end(s->ctx, f, up, s->grow) : e;
+}
+
+static enum err leave(struct splice *s)
+{
+    struct pb_frame *f = &s->stack[s->depth - 1];
+    struct pb_frame *up = s->depth == 1 ? NULL : f - 1;
+    enum err e = call_end(s, f, up);
+    if (e == ERR_FOREIGN)
+        return drop_enclosing(s);
+    if (e != ERR_OK)
+        return e;
+    s->depth--;
+    if (up == NULL)
+        return flush(s, s->p);
+    size_t n = out_offset(s, s->p) - f->body_at;
+    return n == f->read_n ? ERR_OK : mend_length(s, f->body_at, f->length_n, n);
 }
 
 /* Everything before the field goes to the output, the field does not. */
@@ -120,41 +171,10 @@ static enum err leave_out(struct splice *s, const struct pb_item *it)
     return e;
 }
 
-/* Leave out the nearest droppable message of those being walked. */
-static enum err drop_enclosing(struct splice *s)
-{
-    while (s->depth > 1) {
-        const struct pb_frame *f = &s->stack[--s->depth];
-        if (f->droppable) {
-            out_truncate(s, f->element_at);
-            s->p = s->copied = f->end;
-            return ERR_OK;
-        }
-    }
-    return ERR_FOREIGN;
-}
-
 /* A hook called the field's value foreign. */
 static enum err drop(struct splice *s, const struct pb_field *field, const struct pb_item *it)
 {
     return field->droppable ? leave_out(s, it) : drop_enclosing(s);
-}
-
-static enum err leave(struct splice *s)
-{
-    struct pb_frame *f = &s->stack[s->depth - 1];
-    struct pb_frame *up = s->depth == 1 ? NULL : f - 1;
-    enum err e = flush(s, s->p);
-    if (e == ERR_OK && f->m->end != NULL)
-        e = f->m->end(s->ctx, f, up, s->grow);
-    if (e == ERR_FOREIGN)
-        return drop_enclosing(s);
-    if (e != ERR_OK)
-        return e;
-    s->depth--;
-    if (up == NULL || out_len(s) - f->body_at == f->read_n)
-        return ERR_OK;
-    return mend_length(s, f->body_at, f->length_n);
 }
 
 static enum err map_bytes(struct splice *s, const struct pb_field *field, const struct pb_item *it)
@@ -168,9 +188,9 @@ static enum err map_bytes(struct splice *s, const struct pb_field *field, const 
     if (e != ERR_OK)
         return e;
     s->copied = s->p;
-    if (out_len(s) - body_at == it->bytes.n)
-        return ERR_OK;
-    return mend_length(s, body_at, (size_t)(it->bytes.p - it->value));
+    size_t n = out_len(s) - body_at;
+    return n == it->bytes.n ? ERR_OK
+                            : mend_length(s, body_at, (size_t)(it->bytes.p - it->value), n);
 }
 
 static enum err strip_bytes(struct splice *s, const struct pb_field *field,
@@ -211,12 +231,12 @@ static enum err step(struct splice *s)
     struct pb_item it;
     if (!pb_item_next(&s->p, f->end, &it))
         return ERR_PB_MALFORMED;
-    static const struct pb_field not_listed = {.action = PB_COPY};
-    const struct pb_field *field = it.number < f->m->n_fields ? &f->m->fields[it.number]
-                                                              : &not_listed;
+    /* Most fields: decided without the jump through the table below. */
+    if (it.number >= f->m->n_fields || f->m->fields[it.number].action == PB_COPY)
+        return f->m->closed ? leave_out(s, &it) : ERR_OK;
+    const struct pb_field *field = &f->m->fields[it.number];
     switch (field->action) {
     case PB_COPY:
-        return f->m->closed ? leave_out(s, &it) : ERR_OK;
     case PB_KEEP:
         return ERR_OK;
     case PB_MESSAGE:

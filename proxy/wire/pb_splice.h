@@ -29,12 +29,13 @@ enum { PB_NOTES = 4 };
 /* One message being walked. Hooks may use note[], which starts as zeros for every occurrence. */
 struct pb_frame {
     const struct pb_message *m;
-    const uint8_t *end; /* of the content read */
-    size_t element_at;  /* output offset of its tag */
-    size_t body_at;     /* output offset of its content */
-    size_t read_n;      /* bytes of content read */
-    uint32_t number;    /* field number within the enclosing message; 0: outermost */
-    uint8_t length_n;   /* bytes its length prefix takes in the output */
+    const uint8_t *start; /* its tag, as read */
+    const uint8_t *end;   /* of the content read */
+    size_t element_at;    /* output offset of its tag */
+    size_t body_at;       /* output offset of its content */
+    size_t read_n;        /* bytes of content read */
+    uint32_t number;      /* field number within the enclosing message; 0: outermost */
+    uint8_t length_n;     /* bytes its length prefix takes in the output */
     bool droppable;
     uint32_t note[PB_NOTES];
 };

@@ -15,12 +15,50 @@
 enum { PB_VARINT_BYTES_MAX = 10 };
 enum pb_wire { PB_WIRE_VARINT = 0, PB_WIRE_FIXED64 = 1, PB_WIRE_BYTES = 2, PB_WIRE_FIXED32 = 5 };
 
-/* False if the varint is cut off at end or does not fit 64 bits. *p moves behind it on success. */
+/* Seven bits of each byte of x, low byte first, put together: 8 x 7 -> 56 bits. */
+static inline uint64_t pb_varint_gather(uint64_t x)
+{
+    x = (x & UINT64_C(0x007f007f007f007f)) | (x & UINT64_C(0x7f007f007f007f00)) >> 1;
+    x = (x & UINT64_C(0x00003fff00003fff)) | (x & UINT64_C(0x3fff00003fff0000)) >> 2;
+    return (x & UINT64_C(0x000000000fffffff)) | (x & UINT64_C(0x0fffffff00000000)) >> 4;
+}
+
+/* The first eight bytes as a number, first byte lowest, whatever the machine's order. */
+static inline uint64_t pb_load_8(const uint8_t *p)
+{
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+/* False if the varint is cut off at end or does not fit 64 bits. *p moves behind it on success.
+ * One byte and up to eight at once come first: this is what a list of keys is made of. */
 static inline bool pb_varint_read(const uint8_t **p, const uint8_t *end, uint64_t *ret_v)
 {
     const uint8_t *q = *p;
     uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64 && q != end; shift += 7) {
+    unsigned shift = 0;
+    if (q != end && *q < 0x80) {
+        *ret_v = *q;
+        *p = q + 1;
+        return true;
+    }
+    if (end - q >= 8) {
+        uint64_t x = pb_load_8(q);
+        uint64_t stop = ~x & UINT64_C(0x8080808080808080);
+        if (stop != 0) {
+            *ret_v = pb_varint_gather(x & (stop ^ (stop - 1)));
+            *p = q + (unsigned)__builtin_ctzll(stop) / 8 + 1;
+            return true;
+        }
+        v = pb_varint_gather(x);
+        q += 8;
+        shift = 56;
+    }
+    for (; shift < 64 && q != end; shift += 7) {
         uint8_t byte = *q++;
         if (shift == 63 && byte > 1)
             return false;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Range, Put, DeleteRange, Alarm, Status: keys and leases both ways, bad bytes from both sides. */
 #include "support/etcd_rig.h"
 
 static struct etcd_rig rig;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Leases: ids out and back (design.md 4.4), replies in request order, the second try. */
 #include "support/etcd_rig.h"
 
 #include "limits.h"

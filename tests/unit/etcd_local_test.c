@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that the sidecar answers itself. */
 #include "support/etcd_rig.h"
 
 static struct etcd_rig rig;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The route table: complete, sorted, and with the policies of design.md 4.3. */
 #include "support/support.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Txn: mapping at every depth, etcd's checks in etcd's order, the refusal of design.md 4.3. */
 #include "support/etcd_rig.h"
 
 enum { COMPARE = 1, SUCCESS = 2, FAILURE = 3 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Watch: created ranges, events, and which responses are sent at all. */
 #include "support/etcd_rig.h"
 
 #define WATCH "/etcdserverpb.Watch/Watch"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* gRPC frames: cut anywhere, lying lengths, large messages moved rather than copied. */
 #include "support/support.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* grpc-message, grpc-status and grpc-timeout as texts. */
 #include "support/support.h"
 
 #include "wire/grpc_status.h"
