@@ -155,6 +155,10 @@ static void pings_are_answered(void **state)
     for (unsigned i = 0; i < 100; i++)
         nghttp2_submit_ping(w.app.session, 0, NULL);
     WAIT_FOR(&w.l, w.app.pings == 100);
+    /* The one that measures is answered with the next bytes, whatever they are. */
+    nghttp2_submit_ping(w.app.session, 0, (const uint8_t[8]){2, 4, 16, 16, 9, 14, 7, 7});
+    put(&w, "k", "v");
+    WAIT_FOR(&w.l, w.app.pings == 101);
     end(&w);
 }
 
