@@ -216,6 +216,28 @@ static void calls_that_are_not_served_are_answered_before_upstream_is_touched(vo
     end(&w);
 }
 
+static void a_url_as_authority_is_taken_and_a_forbidden_field_ends_the_stream_only(void **state)
+{
+    (void)state;
+    static const struct app_field url = {":authority", "http://127.0.0.1:2379"}; /* etcdctl 3.4 */
+    static const struct app_field close = {"connection", "close"};
+    struct world w;
+    struct app_call c;
+    begin_real(&w, "fields");
+    app_call_with(&w.app, &c, "/etcdserverpb.KV/Range", &url, 1);
+    app_message(&c, range_all(), true);
+    WAIT_FOR(&w.l, c.closed);
+    assert_int_equal(c.grpc_status, 0);
+    app_call_end(&c);
+    app_call_with(&w.app, &c, "/etcdserverpb.KV/Range", &close, 1);
+    app_message(&c, range_all(), true);
+    WAIT_FOR(&w.l, c.closed);
+    assert_int_equal(c.code, NGHTTP2_PROTOCOL_ERROR);
+    app_call_end(&c);
+    put(&w, "k", "v");
+    end(&w);
+}
+
 static void requests_that_are_no_grpc_get_an_http_status(void **state)
 {
     (void)state;
@@ -404,6 +426,7 @@ int main(void)
         cmocka_unit_test(pings_are_answered),
         cmocka_unit_test(http1_is_answered_on_the_same_port),
         cmocka_unit_test(calls_that_are_not_served_are_answered_before_upstream_is_touched),
+        cmocka_unit_test(a_url_as_authority_is_taken_and_a_forbidden_field_ends_the_stream_only),
         cmocka_unit_test(requests_that_are_no_grpc_get_an_http_status),
         cmocka_unit_test(broken_grpc_messages_end_their_call_only),
         cmocka_unit_test(bytes_of_another_protocol_end_their_connection_only),
