@@ -114,7 +114,8 @@ def isolation_of_keys(s):
     s.claim("models" not in said, "default has no keys yet")
 
     ear = s.start("version-A watches everything", 'etcdctl --endpoints $ETCD_A watch --prefix ""', None)
-    # A watch says nothing when it begins: keys are written until the first one is seen.
+    # A watch says nothing when it begins: this is written until it is seen.
+    s.show("until the watch shows it", "etcdctl --endpoints $ETCD_A put begin 1")
     def seen():
         done = real.etcdctl(s.words["ETCD_A"], "put", "begin", "1")
         return done.returncode == 0 and "begin" in ear.out()
