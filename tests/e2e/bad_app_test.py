@@ -95,6 +95,17 @@ class BadApp(cases.Shared):
         self.assertNotEqual(OK, status)
         h.close()
 
+    def test_header_fields_that_http2_forbids_end_the_call_only(self):
+        h = rawh2.H2(self.a.etcd)
+        self.addCleanup(h.close)
+        h.send_as_is()
+        for field in (("Upper", "x"), ("connection", "close"), ("transfer-encoding", "chunked"), ("sp ace", "x"), ("", "x"),
+                      ("x", "a\r\nb"), ("x", "a\0b")):
+            with self.subTest(field):
+                self.assertIsNone(h.unary(PUT, rawh2.frame(put(b"forbidden")), [field])[0], "no gRPC answer: the stream is reset")
+                self.assertEqual(OK, h.unary(RANGE, rawh2.frame(b"\n\1k"))[0], "the same connection still serves")
+        self.assertEqual("OK", self.well.ask('call KV.Range key "forbidden"'), "none of them was executed")
+
     # etcd: gRPC frames
 
     def unary(self, path, body, headers=()):

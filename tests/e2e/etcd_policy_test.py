@@ -14,7 +14,7 @@ DENIED_CALLS = [
     ("etcdserverpb.KV/Compact", "0801"),
     *[("etcdserverpb.Cluster/" + m, "") for m in
       ("MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote")],
-    ("etcdserverpb.Maintenance/Alarm", "0801"),
+    ("etcdserverpb.Maintenance/Alarm", "0801"), ("etcdserverpb.Maintenance/Alarm", "0802"),
     *[("etcdserverpb.Maintenance/" + m, "") for m in
       ("Defragment", "Hash", "HashKV", "Snapshot", "MoveLeader", "Downgrade")],
     *[("etcdserverpb.Auth/" + m, "") for m in

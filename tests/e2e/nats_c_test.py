@@ -46,8 +46,6 @@ next service
 answer service yes
 next answers
 next all
-req nobody.listens hello
-next all
 sub two max.two
 max two 2
 pub max.two 1

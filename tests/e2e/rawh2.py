@@ -36,6 +36,10 @@ class H2:
     def close(self):
         self.socket.close()
 
+    def send_as_is(self):
+        """From now on this side no longer checks or mends the header fields it sends."""
+        self.h2.config.validate_outbound_headers = self.h2.config.normalize_outbound_headers = False
+
     def flush(self):
         self.socket.sendall(self.h2.data_to_send())
 

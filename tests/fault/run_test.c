@@ -132,7 +132,8 @@ static void ctrl_c_reaches_the_command_once(void **state)
     int master;
     memset(&p, 0, sizeof p);
     p.pid = forkpty(&master, NULL, NULL, NULL);
-    assert_true(p.pid >= 0);
+    if (p.pid < 0)
+        skip(); /* a chroot without /dev/pts */
     if (p.pid == 0)
         process_exec(
             (const char *const[]){"run", UP, "--log-level=error", "--", "bash", "-c", script, NULL},
