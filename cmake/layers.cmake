@@ -4,6 +4,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(OPENSSL REQUIRED openssl>=3)
 
 function(bulkhead_layer name dir)
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c)
@@ -22,6 +23,8 @@ bulkhead_layer(wire proxy/wire base)
 bulkhead_layer(etcd proxy/etcd policy wire)
 bulkhead_layer(nats_core proxy/nats policy wire)
 bulkhead_layer(io proxy/io etcd nats_core PkgConfig::UV PkgConfig::NGHTTP2 PkgConfig::CJSON)
+# Its headers only: it is loaded when TLS is configured (proxy/io/tls_lib.h).
+target_include_directories(io PRIVATE ${OPENSSL_INCLUDE_DIRS})
 
 # The configuration belongs to the program but is pure: a library of its own, so that its tests and
 # its fuzz target link no io.

@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "policy/key_map.h"
+#include "sidecar.h"
 
 static enum err print_keys(const struct config *c)
 {
@@ -42,10 +43,13 @@ int cmd_check(const struct config *c)
         printf("  the etcd plane is off: no --etcd-upstream\n");
     if (c->nats_upstream.n == 0)
         printf("  the NATS plane is off: no --nats-upstream\n");
-    if (e != ERR_OK) {
-        const struct buf none = {0};
-        return cmd_fail(e, &none);
-    }
+    struct buf error = {0};
+    if (e == ERR_OK)
+        e = sidecar_check_tls(c, &error);
+    int status = e == ERR_OK ? CMD_CLEAN : cmd_fail(e, &error);
+    buf_deinit(&error);
+    if (status != CMD_CLEAN)
+        return status;
     if (fflush(stdout) != 0) {
         perror("bulkhead: standard output");
         return CMD_FAILED;

@@ -46,13 +46,15 @@ static void set_variables(struct run *r)
 {
     const struct config *c = r->sidecar.config;
     if (r->sidecar.etcd != NULL) {
-        set_url(r, "ETCD_ENDPOINTS", "http://", etcd_plane_addr(r->sidecar.etcd));
-        set_url(r, "ETCDCTL_ENDPOINTS", "http://", etcd_plane_addr(r->sidecar.etcd));
+        const char *scheme = c->etcd_tls.listen_cert[0] != '\0' ? "https://" : "http://";
+        set_url(r, "ETCD_ENDPOINTS", scheme, etcd_plane_addr(r->sidecar.etcd));
+        set_url(r, "ETCDCTL_ENDPOINTS", scheme, etcd_plane_addr(r->sidecar.etcd));
         set_variable(r, "ETCDCTL_API", "3"); /* before 3.4, etcdctl speaks version 2 */
     }
     if (r->sidecar.nats != NULL) {
-        set_url(r, "NATS_SERVER", "nats://", nats_plane_addr(r->sidecar.nats));
-        set_url(r, "NATS_URL", "nats://", nats_plane_addr(r->sidecar.nats));
+        const char *scheme = c->nats_tls.listen_cert[0] != '\0' ? "tls://" : "nats://";
+        set_url(r, "NATS_SERVER", scheme, nats_plane_addr(r->sidecar.nats));
+        set_url(r, "NATS_URL", scheme, nats_plane_addr(r->sidecar.nats));
     }
     set_variable(r, "DYNAMO_NAMESPACE", ns_path_name(&c->ns));
     if (!c->keep_dyn_namespace)

@@ -31,6 +31,12 @@ struct config_addrs {
     struct addr a[CONFIG_ADDRS_MAX];
 };
 
+/* TLS of one plane; paths of PEM files, "" = not set. */
+struct config_tls {
+    char ca[256], cert[256], key[256], server_name[256]; /* towards the servers */
+    char listen_cert[256], listen_key[256];              /* towards applications */
+};
+
 /* About 70 KiB: keep it static. */
 struct config {
     struct ns_path ns;
@@ -40,7 +46,11 @@ struct config {
     char subject_root[33];                          /* B, design.md 5.1; default "bh" */
     struct config_addrs etcd_upstream, etcd_listen; /* a plane without an upstream is off */
     struct config_addrs nats_upstream, nats_listen;
-    struct config_addrs health_listen;                        /* at most one; default none */
+    /* What it says is also in the upstreams' schemes: who is to be spoken TLS to has https or tls.
+     */
+    struct config_tls etcd_tls, nats_tls;
+    bool nats_tls_first;               /* TLS stands before the server's INFO */
+    struct config_addrs health_listen; /* at most one; default none */
     char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
     struct span requests[SUBJECT_PATTERNS_MAX];               /* view.requests; borrow from text */
     unsigned request_patterns;

@@ -80,6 +80,13 @@ enum err config_take(struct config_loader *l, enum option o, struct option_origi
 /* config_set.c: all values into l->c, then what must fit together. */
 enum err config_set_all(struct config_loader *l) ATTR_MUST_USE;
 
+/* item as a C string; to has room for size bytes with the NUL. */
+enum err config_set_text(struct config_loader *l, enum option o, char *to, size_t size);
+/* config_tls.c: setters, and what must fit together. */
+enum err config_set_tls(struct config_loader *l, enum option o);
+enum err config_set_nats_tls(struct config_loader *l, enum option o);
+enum err config_check_tls(struct config_loader *l);
+
 /* config_text.c */
 /* Where a value came from, as the person wrote it: --view, BULKHEAD_VIEW, file.json: "view". */
 const char *config_origin(const struct config_loader *l, enum option o, char *text, size_t size);

@@ -81,10 +81,8 @@ static const char *listen_rule(const struct addr *a)
 
 static const char *etcd_rule(const struct addr *a)
 {
-    if (a->scheme == ADDR_HTTPS)
-        return "TLS to etcd is not available in this version; use http://";
-    if (a->scheme != ADDR_NO_SCHEME && a->scheme != ADDR_HTTP)
-        return "the scheme of an etcd server is http";
+    if (a->scheme == ADDR_NATS || a->scheme == ADDR_TLS)
+        return "the scheme of an etcd server is http or https";
     if (a->user[0] != '\0')
         return "user and password for etcd are not available in this version";
     return a->kind == ADDR_TCP && a->port == 0 ? "a server has no port 0" : NULL;
@@ -92,10 +90,8 @@ static const char *etcd_rule(const struct addr *a)
 
 static const char *nats_rule(const struct addr *a)
 {
-    if (a->scheme == ADDR_TLS)
-        return "TLS to NATS is not available in this version; use nats://";
-    if (a->scheme != ADDR_NO_SCHEME && a->scheme != ADDR_NATS)
-        return "the scheme of a NATS server is nats";
+    if (a->scheme == ADDR_HTTP || a->scheme == ADDR_HTTPS)
+        return "the scheme of a NATS server is nats or tls";
     return a->kind == ADDR_TCP && a->port == 0 ? "a server has no port 0" : NULL;
 }
 
@@ -148,8 +144,7 @@ static enum err set_admin_listen(struct config_loader *l, enum option o)
                      "the administration port is not available in this version; leave it out");
 }
 
-/* item as a C string; to has room for size bytes with the NUL. */
-static enum err set_text(struct config_loader *l, enum option o, char *to, size_t size)
+enum err config_set_text(struct config_loader *l, enum option o, char *to, size_t size)
 {
     struct span item = only_item(l, o);
     char rule[64];
@@ -164,17 +159,17 @@ static enum err set_text(struct config_loader *l, enum option o, char *to, size_
 
 static enum err set_nats_user(struct config_loader *l, enum option o)
 {
-    return set_text(l, o, l->c->nats_user, sizeof l->c->nats_user);
+    return config_set_text(l, o, l->c->nats_user, sizeof l->c->nats_user);
 }
 
 static enum err set_nats_password(struct config_loader *l, enum option o)
 {
-    return set_text(l, o, l->c->nats_password, sizeof l->c->nats_password);
+    return config_set_text(l, o, l->c->nats_password, sizeof l->c->nats_password);
 }
 
 static enum err set_nats_token(struct config_loader *l, enum option o)
 {
-    return set_text(l, o, l->c->nats_token, sizeof l->c->nats_token);
+    return config_set_text(l, o, l->c->nats_token, sizeof l->c->nats_token);
 }
 
 static enum err set_key_root(struct config_loader *l, enum option o)
@@ -183,7 +178,7 @@ static enum err set_key_root(struct config_loader *l, enum option o)
     for (size_t i = 0; i < item.n; i++)
         if (item.p[i] <= ' ' || item.p[i] >= 0x7f)
             return fail_only(l, o, "only printable ASCII without blanks is possible");
-    return set_text(l, o, l->c->key_root, sizeof l->c->key_root);
+    return config_set_text(l, o, l->c->key_root, sizeof l->c->key_root);
 }
 
 static enum err set_subject_root(struct config_loader *l, enum option o)
@@ -194,7 +189,7 @@ static enum err set_subject_root(struct config_loader *l, enum option o)
         return fail_only(l, o,
                          "one NATS token is possible, without . * > blanks, not beginning "
                          "with $ or _");
-    return set_text(l, o, l->c->subject_root, sizeof l->c->subject_root);
+    return config_set_text(l, o, l->c->subject_root, sizeof l->c->subject_root);
 }
 
 static enum err set_requests(struct config_loader *l, enum option o)
@@ -360,7 +355,9 @@ static enum err check_whole(struct config_loader *l)
     enum err e = check_plane(l, OPTION_ETCD_LISTEN, OPTION_ETCD_UPSTREAM);
     if (e == ERR_OK)
         e = check_plane(l, OPTION_NATS_LISTEN, OPTION_NATS_UPSTREAM);
-    return e == ERR_OK ? check_credentials(l) : e;
+    if (e == ERR_OK)
+        e = check_credentials(l);
+    return e == ERR_OK ? config_check_tls(l) : e;
 }
 
 static const option_set_fn setters[OPTION_COUNT] = {

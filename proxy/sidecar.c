@@ -19,6 +19,45 @@ static bool nats_is_ready(const void *arg, const char **ret_why)
     return nats_plane_is_ready(arg, ret_why);
 }
 
+static struct tls_names tls_names(const struct config_tls *t)
+{
+    return (struct tls_names){.ca = t->ca,
+                              .cert = t->cert,
+                              .key = t->key,
+                              .server_name = t->server_name,
+                              .listen_cert = t->listen_cert,
+                              .listen_key = t->listen_key};
+}
+
+/* Make the context that a plane would make, and throw it away. */
+static enum err try_tls(const char *plane, const struct config_tls *t, bool is_server,
+                        struct buf *error)
+{
+    const struct tls_options o = {.is_server = is_server, .plane = plane, .names = tls_names(t)};
+    struct tls_context *context = NULL;
+    enum err e = tls_context_new(&o, &context, error);
+    tls_context_free(&context);
+    return e;
+}
+
+static enum err try_plane(const char *plane, const struct config_addrs *up,
+                          const struct config_tls *t, struct buf *error)
+{
+    bool is_spoken = false;
+    for (unsigned i = 0; i < up->n; i++)
+        is_spoken = is_spoken || up->a[i].scheme == ADDR_HTTPS || up->a[i].scheme == ADDR_TLS;
+    enum err e = is_spoken ? try_tls(plane, t, false, error) : ERR_OK;
+    if (e == ERR_OK && up->n != 0 && t->listen_cert[0] != '\0')
+        e = try_tls(plane, t, true, error);
+    return e;
+}
+
+enum err sidecar_check_tls(const struct config *c, struct buf *error)
+{
+    enum err e = try_plane("etcd", &c->etcd_upstream, &c->etcd_tls, error);
+    return e == ERR_OK ? try_plane("nats", &c->nats_upstream, &c->nats_tls, error) : e;
+}
+
 static enum err open_etcd(struct sidecar *s, struct buf *error)
 {
     const struct config *c = s->config;
@@ -27,6 +66,7 @@ static enum err open_etcd(struct sidecar *s, struct buf *error)
     const struct etcd_plane_options options = {
         .ns = &c->ns,
         .key_root = span_str(c->key_root),
+        .tls = tls_names(&c->etcd_tls),
         .upstream = c->etcd_upstream.a,
         .upstreams = c->etcd_upstream.n,
         .listen = c->etcd_listen.a,
@@ -48,6 +88,8 @@ static enum err open_nats(struct sidecar *s, struct buf *error)
         .user = c->nats_user,
         .password = c->nats_password,
         .token = c->nats_token,
+        .tls = tls_names(&c->nats_tls),
+        .tls_first = c->nats_tls_first,
         .upstream = c->nats_upstream.a,
         .upstreams = c->nats_upstream.n,
         .listen = c->nats_listen.a,

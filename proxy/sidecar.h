@@ -32,6 +32,8 @@ struct sidecar {
 
 /* Bind all listeners. ERR_CONFIG: error says which address and why. On failure there is nothing
  * left to close. */
+/* Are the TLS files of the configuration usable? ERR_CONFIG: error says which is not. */
+enum err sidecar_check_tls(const struct config *config, struct buf *error) ATTR_MUST_USE;
 enum err sidecar_open(struct sidecar *s, const struct config *config,
                       struct buf *error) ATTR_MUST_USE;
 /* No new connections; let calls finish, then close. Nothing happens unless OPEN. */

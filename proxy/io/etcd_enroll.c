@@ -66,7 +66,7 @@ static enum err ask(struct etcd_enroll *e)
     e->up.body = (struct h2_body){.bytes = &e->request, .ended = true};
     const nghttp2_nv nv[] = {
         h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0),
-        h2_nv(SPAN_LIT(":scheme"), SPAN_LIT("http"), 0),
+        h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0),
         h2_nv(SPAN_LIT(":path"), method, 0),
         h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0),
         h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0),

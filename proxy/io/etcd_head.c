@@ -129,7 +129,7 @@ size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *cl
 {
     size_t n = 0;
     nv[n++] = h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":scheme"), SPAN_LIT("http"), 0);
+    nv[n++] = h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0);
     nv[n++] = h2_nv(SPAN_LIT(":path"), s->call.route->path, 0);
     nv[n++] = h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0);
     nv[n++] = h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0);

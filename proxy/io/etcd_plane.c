@@ -133,6 +133,9 @@ static void on_accept(void *arg, uv_stream_t *pending)
         return;
     }
     p->open_parts++;
+    struct h2_conn *c = &p->servers->conn;
+    if (p->tls_app != NULL && tcp_start_tls(&c->tcp, p->tls_app, NULL) != ERR_OK)
+        h2_conn_end(c);
 }
 
 /* -- drain -- */
@@ -209,20 +212,17 @@ bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why)
 /* -- life -- */
 static enum err check_upstreams(const struct etcd_plane_options *o, struct buf *ret_error)
 {
-    char text[ADDR_TEXT_BYTES];
-    for (unsigned i = 0; i < o->upstreams; i++) {
-        if (o->upstream[i].scheme != ADDR_HTTPS)
-            continue;
-        enum err e = buf_printf(ret_error,
-                                "--etcd-upstream %s: TLS to etcd is not served by this version; "
-                                "use http:// to an etcd that listens without TLS",
-                                addr_print(&o->upstream[i], text));
-        return e == ERR_OK ? ERR_CONFIG : e;
-    }
     if (o->upstreams != 0)
         return ERR_OK;
     enum err e = buf_printf(ret_error, "the etcd plane needs an --etcd-upstream");
     return e == ERR_OK ? ERR_CONFIG : e;
+}
+
+static void release(struct etcd_plane *p)
+{
+    tls_context_free(&p->tls_up);
+    tls_context_free(&p->tls_app);
+    free(p);
 }
 
 static enum err init_ns(struct etcd_plane *p)
@@ -230,6 +230,22 @@ static enum err init_ns(struct etcd_plane *p)
     p->ns.counters = &p->loop->counters;
     p->ns.rng = (struct rng){rng_next(&p->loop->rng)};
     return key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
+}
+
+/* What is wrong with the files is said now; without TLS OpenSSL is not even loaded. */
+static enum err init_tls(struct etcd_plane *p, struct buf *ret_error)
+{
+    struct tls_options o = {.plane = "etcd", .names = p->options.tls, .is_http2 = true};
+    bool is_wanted = false;
+    for (unsigned i = 0; i < p->options.upstreams; i++)
+        is_wanted = is_wanted || p->options.upstream[i].scheme == ADDR_HTTPS;
+    enum err e = is_wanted ? tls_context_new(&o, &p->tls_up, ret_error) : ERR_OK;
+    if (e != ERR_OK || o.names.listen_cert == NULL || *o.names.listen_cert == '\0')
+        return e;
+    o.is_server = true;
+    o.counters = &p->loop->counters;
+    o.refused = COUNTER_BAD_ETCD_TLS;
+    return tls_context_new(&o, &p->tls_app, ret_error);
 }
 
 static enum err open_listener(struct etcd_plane *p, struct buf *ret_error)
@@ -245,7 +261,10 @@ static enum err open_listener(struct etcd_plane *p, struct buf *ret_error)
     char text[ADDR_TEXT_BYTES];
     p->addr = listener_addr(p->listener);
     (void)snprintf(p->ns.client_url, sizeof p->ns.client_url, "%s%s",
-                   p->addr.kind == ADDR_UNIX ? "" : "http://", addr_print(&p->addr, text));
+                   p->addr.kind == ADDR_UNIX ? ""
+                   : p->tls_app != NULL      ? "https://"
+                                             : "http://",
+                   addr_print(&p->addr, text));
     return ERR_OK;
 }
 
@@ -267,7 +286,7 @@ static void open_parts(struct etcd_plane *p)
 {
     CHECK(uv_timer_init(&p->loop->uv, &p->timer) == 0);
     p->timer.data = p;
-    p->open_parts++;
+    p->open_parts += 2; /* the hub is the other */
     p->enroll.loop = p->loop;
     p->enroll.root = p->options.key_root;
     p->enroll.path = p->options.ns;
@@ -295,16 +314,19 @@ enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *option
     p->options = *options;
     p->loop = l;
     p->waiting_end = &p->waiting;
-    e = h2_hub_init(&p->hub, l);
+    e = init_ns(p);
     if (e == ERR_OK)
-        e = init_ns(p);
+        e = init_tls(p, ret_error);
     if (e == ERR_OK)
         e = open_listener(p, ret_error);
+    if (e == ERR_OK)
+        e = h2_hub_open(&p->hub, l);
     if (e != ERR_OK) {
-        h2_hub_deinit(&p->hub);
-        free(p);
+        listener_close(&p->listener);
+        release(p);
         return e;
     }
+    p->hub.tls_up = p->tls_up;
     open_parts(p);
     *ret_plane = p;
     return ERR_OK;
@@ -318,12 +340,17 @@ static void close_if_done(struct etcd_plane *p)
         return;
     etcd_stream_free_spare(p);
     h2_hub_deinit(&p->hub);
-    free(p);
+    release(p);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
     close_if_done(handle->data);
+}
+
+static void on_hub_closed(struct h2_hub *hub)
+{
+    close_if_done((struct etcd_plane *)(void *)((char *)hub - offsetof(struct etcd_plane, hub)));
 }
 
 void etcd_plane_close(struct etcd_plane **plane)
@@ -339,5 +366,6 @@ void etcd_plane_close(struct etcd_plane **plane)
     etcd_enroll_close(&p->enroll);
     etcd_link_close(&p->links[ETCD_LANE_UNARY]);
     etcd_link_close(&p->links[ETCD_LANE_STREAM]);
+    h2_hub_close(&p->hub, on_hub_closed);
     uv_close((uv_handle_t *)&p->timer, on_timer_closed);
 }

@@ -11,13 +11,15 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "io/loop.h"
+#include "io/tls_context.h"
 #include "policy/ns_path.h"
 
 struct etcd_plane;
 
 struct etcd_plane_options {
-    const struct ns_path *ns;    /* borrowed for the plane's life, like everything here */
-    struct span key_root;        /* R */
+    const struct ns_path *ns; /* borrowed for the plane's life, like everything here */
+    struct span key_root;     /* R */
+    struct tls_names tls;
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;

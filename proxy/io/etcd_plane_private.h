@@ -27,6 +27,8 @@ struct etcd_plane {
     struct etcd_ns ns;
     struct listener *listener; /* owned */
     struct addr addr;
+    struct tls_context *tls_up;  /* owned; for https:// upstreams; NULL: there are none */
+    struct tls_context *tls_app; /* owned; of the listener; NULL: plaintext */
     struct h2_server *servers;
     struct etcd_link links[ETCD_LANES];
     struct etcd_enroll enroll;

@@ -41,7 +41,8 @@ enum err h2_client_open(struct h2_hub *hub, const struct addr *addr,
     c->handler = handler;
     c->owner = owner;
     set_authority(c);
-    enum err e = tcp_dial(&c->conn.tcp, hub->loop, addr, &tcp_events);
+    struct tls_context *tls = addr->scheme == ADDR_HTTPS ? hub->tls_up : NULL;
+    enum err e = tcp_dial_tls(&c->conn.tcp, hub->loop, addr, tls, &tcp_events);
     if (e != ERR_OK) {
         free(c);
         return e;
@@ -70,7 +71,7 @@ static const char *seen(const struct h2_client *c)
     if (span_has_prefix(first, SPAN_LIT("INFO ")))
         return "the server is a NATS server";
     if (first.n >= 2 && (first.p[0] == 0x15 || first.p[0] == 0x16) && first.p[1] == 0x03)
-        return "the server speaks TLS; this address is dialled in plaintext";
+        return "the server speaks TLS; this address is dialled in plaintext, dial it with https://";
     return "the server does not speak HTTP/2";
 }
 
@@ -78,9 +79,9 @@ static const char *why_gone(const struct h2_client *c)
 {
     if (c->why != NULL)
         return c->why;
-    if (c->state == H2_CLIENT_GREETING)
+    if (c->state == H2_CLIENT_GREETING && c->status != UV_EPROTO) /* EPROTO: TLS */
         return seen(c);
-    return c->status == 0 ? "the server closed the connection" : uv_strerror(c->status);
+    return c->status == 0 ? "the server closed the connection" : tcp_why(&c->conn.tcp, c->status);
 }
 
 static void on_closed(struct tcp *t)

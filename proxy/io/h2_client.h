@@ -69,6 +69,12 @@ struct h2_client {
     const char *why; /* static text; NULL: status says */
 };
 
+/* The pseudo-header: etcd takes the client's identity from TLS only with https. */
+static inline struct span h2_client_scheme(const struct h2_client *c)
+{
+    return c->addr.scheme == ADDR_HTTPS ? SPAN_LIT("https") : SPAN_LIT("http");
+}
+
 /* Dial addr; on_usable or on_gone follows, never before this has returned. Puts it into *list. */
 enum err h2_client_open(struct h2_hub *hub, const struct addr *addr,
                         const struct h2_client_handler *handler, void *owner,

@@ -2,9 +2,13 @@
 /*
  * nats_conn.c
  *
- *   DIALLING --connected--> GREETING --INFO--> OPEN --error, loss, end--> CLOSING --both closed-->
- * freed ^  \--refused: next server             |
- *      |___/   none left > CLOSING            |-- silent for LIMIT_DIAL_MS, not NATS > CLOSING
+ *   DIALLING --connected--> GREETING --INFO, TLS if it is wanted--> OPEN --end--> CLOSING --> freed
+ *    ^  \--refused: next     |                                       (error, loss)
+ *    |__/  none left: CLOSING \--silent for LIMIT_DIAL_MS, not NATS, no TLS: CLOSING
+ *
+ * TLS (design.md 5.4): the server's INFO, and ours to the application, go out in plaintext and say
+ * that everything after them is TLS. Where the server is told to shake hands first, tcp's dial does
+ * it.
  *
  * Happy path: accept, dial, session, feed and flush in both directions, the application closes,
  * what it said last goes up, both sockets close. Ways it ends: either side closes or resets, either
@@ -88,6 +92,31 @@ static void log_conn(enum log_level level, const char *msg, const struct nats_co
         log_event(level, msg, "plane", "nats", "reason", reason, "upstream",
                   addr_print(server_of(c)->addr, up), "app", tcp_peer(&c->side[SIDE_APP], app),
                   NULL);
+}
+
+/* ---- TLS ---- */
+
+struct tls_context *nats_conns_tls(struct nats_conns *all)
+{
+    struct buf error = {0};
+    if (all->tls_up != NULL)
+        return all->tls_up;
+    enum err e = tls_context_new(&all->tls, &all->tls_up, &error);
+    if (e != ERR_OK) {
+        if (buf_append_byte(&error, '\0') != ERR_OK)
+            e = ERR_NOMEM;
+        log_event(LOG_ERROR, "no TLS with NATS servers", "reason",
+                  e == ERR_NOMEM ? err_info(e)->text : (const char *)buf_span(&error).p, NULL);
+    }
+    buf_deinit(&error);
+    return all->tls_up;
+}
+
+enum err nats_conns_dial_tls(struct nats_conns *all, const struct nats_server *server,
+                             struct tls_context **ret_tls)
+{
+    *ret_tls = server->ns.tls_up_first ? nats_conns_tls(all) : NULL;
+    return server->ns.tls_up_first && *ret_tls == NULL ? ERR_CONFIG : ERR_OK;
 }
 
 /* ---- ends ---- */
@@ -225,10 +254,11 @@ static void lost(struct nats_conn *c, enum nats_side side, enum err e)
     tcp_close_when_sent(&c->side[other(side)]);
 }
 
-static void not_good(struct nats_conn *c)
+/* is_broken: it answered, but nobody can work with it. */
+static void not_good(struct nats_conn *c, bool is_broken)
 {
     struct nats_conns *all = c->all;
-    if (c->state == STATE_GREETING) {
+    if (c->state == STATE_GREETING || is_broken) {
         all->good = (c->server + 1) % all->server_count;
         all->on_dialled(all, false);
     } else {
@@ -261,7 +291,7 @@ static bool goes_on(struct nats_conn *c, enum nats_side side, enum err e)
     if (e != ERR_OK)
         log_bad_bytes(c, side, e);
     if (side == SIDE_UP)
-        not_good(c);
+        not_good(c, false);
     part(c);
     return false;
 }
@@ -299,11 +329,36 @@ static bool feed_kept(struct nats_conn *c)
     return true;
 }
 
+/* The session wants TLS behind what it has said so far. rest: input that it did not take. False: c
+ * has ended. */
+static bool start_tls(struct nats_conn *c, struct span rest)
+{
+    struct nats_conns *all = c->all;
+    enum err e = ERR_OK;
+    if (nats_session_wants_tls(c->session, SIDE_APP)) {
+        e = tcp_start_tls(&c->side[SIDE_APP], all->tls_app, NULL);
+        nats_session_secured(c->session, SIDE_APP); /* tcp keeps the order from here on */
+    }
+    if (e == ERR_OK && nats_session_wants_tls(c->session, SIDE_UP)) {
+        struct tls_context *tls = rest.n == 0 ? nats_conns_tls(all) : NULL;
+        if (tls == NULL) {
+            log_conn(LOG_ERROR, "TLS with the NATS server failed", c,
+                     rest.n == 0 ? "" : "bytes in plaintext behind an INFO that asks for TLS");
+            not_good(c, true);
+            lost(c, SIDE_UP, ERR_NATS_TLS);
+            return false;
+        }
+        deadline_cancel(&c->greeting); /* tcp has its own from here on */
+        e = tcp_start_tls(&c->side[SIDE_UP], tls, server_of(c)->addr->host);
+    }
+    return e == ERR_OK || goes_on(c, SIDE_UP, e);
+}
+
 static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
 {
     count(&c->all->loop->counters, rx[side], in.n);
     enum err e = feed(c, side, &in);
-    if (!goes_on(c, side, e))
+    if (!goes_on(c, side, e) || !start_tls(c, in))
         return;
     if (in.n != 0 && buf_append(&c->kept[side], in) != ERR_OK) {
         goes_on(c, side, ERR_NOMEM);
@@ -339,8 +394,14 @@ static void dial(struct nats_conn *c)
     c->tried++;
     c->side[SIDE_UP] = (struct tcp){0};
     c->dialled_ns = uv_hrtime();
-    if (tcp_dial(&c->side[SIDE_UP], all->loop, server_of(c)->addr, &up_handler) != ERR_OK)
-        goes_on(c, SIDE_UP, ERR_NOMEM);
+    struct tls_context *tls;
+    enum err e = nats_conns_dial_tls(all, server_of(c), &tls);
+    if (e == ERR_OK)
+        e = tcp_dial_tls(&c->side[SIDE_UP], all->loop, server_of(c)->addr, tls, &up_handler);
+    if (e == ERR_CONFIG)
+        abandon(c);
+    else if (e != ERR_OK)
+        goes_on(c, SIDE_UP, e);
 }
 
 static void on_silent(void *arg)
@@ -348,7 +409,7 @@ static void on_silent(void *arg)
     struct nats_conn *c = arg;
     log_conn(LOG_ERROR, "upstream does not speak NATS; check --nats-upstream", c,
              "connected, but no INFO came");
-    not_good(c);
+    not_good(c, false);
     lost(c, SIDE_UP, ERR_UPSTREAM_PROTOCOL);
 }
 
@@ -356,6 +417,12 @@ static void up_connected(struct tcp *t)
 {
     struct nats_conn *c = conn_of(t, SIDE_UP);
     struct nats_conns *all = c->all;
+    if (c->state == STATE_GREETING) { /* TLS stands */
+        nats_session_secured(c->session, SIDE_UP);
+        greeted(c);
+        update_reading(c);
+        return;
+    }
     count(&all->loop->counters, COUNTER_NATS_CONNS_UP, 1);
     move(c, STATE_GREETING);
     if (nats_session_new(&server_of(c)->ns, &c->session) != ERR_OK ||
@@ -370,16 +437,20 @@ static void up_connected(struct tcp *t)
 static void up_ended(struct tcp *t, int status)
 {
     struct nats_conn *c = conn_of(t, SIDE_UP);
-    const char *reason = status == 0 ? "closed by the server" : uv_strerror(status);
+    const char *reason = status == 0 ? "closed by the server" : tcp_why(t, status);
     if (c->state == STATE_DIALLING) {
         count(&c->all->loop->counters, COUNTER_NATS_DIAL_FAIL, 1);
         log_conn(LOG_WARN, "NATS server cannot be reached", c, reason);
         tcp_close(t); /* up_closed dials the next one */
         return;
     }
-    log_conn(LOG_WARN, "upstream lost; the application's connection is closed", c, reason);
-    not_good(c);
-    lost(c, SIDE_UP, ERR_UPSTREAM_LOST);
+    bool is_tls = status == UV_EPROTO || (status == UV_ETIMEDOUT && c->state == STATE_GREETING);
+    if (is_tls)
+        log_conn(LOG_ERROR, "TLS with the NATS server failed", c, reason);
+    else
+        log_conn(LOG_WARN, "upstream lost; the application's connection is closed", c, reason);
+    not_good(c, is_tls);
+    lost(c, SIDE_UP, is_tls ? ERR_NATS_TLS : ERR_UPSTREAM_LOST);
 }
 
 static void closed(struct nats_conn *c)

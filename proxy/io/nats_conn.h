@@ -11,6 +11,7 @@
 #define IO_NATS_CONN_H
 
 #include "io/loop.h"
+#include "io/tls_context.h"
 #include "nats/nats_session.h"
 
 /* One upstream, and what sessions with it share. */
@@ -26,7 +27,10 @@ struct nats_conns {
     struct loop *loop;
     struct nats_server *servers; /* owned by the plane */
     unsigned server_count;
-    unsigned good; /* the server that answered last: where dialling begins */
+    struct tls_options tls;      /* towards the servers */
+    struct tls_context *tls_up;  /* made of tls when first needed; owned by the plane */
+    struct tls_context *tls_app; /* of the listener; NULL: plaintext; owned by the plane */
+    unsigned good;               /* the server that answered last: where dialling begins */
     /* Lent to the session that is being fed, so that a busy connection does not allocate and an
      * idle one holds nothing. */
     struct buf scratch[SIDES];
@@ -42,6 +46,11 @@ struct nats_conns {
 
 /* Take the pending connection of server and dial. ERR_NOMEM: it is still pending, refuse it. */
 enum err nats_conn_open(struct nats_conns *all, uv_stream_t *server) ATTR_MUST_USE;
+/* all->tls_up, made if need be. NULL: it cannot be made; logged. */
+struct tls_context *nats_conns_tls(struct nats_conns *all);
+/* For dialling the server: NULL unless TLS comes first. ERR_CONFIG: as nats_conns_tls. */
+enum err nats_conns_dial_tls(struct nats_conns *all, const struct nats_server *server,
+                             struct tls_context **ret_tls) ATTR_MUST_USE;
 /* End all of them now. */
 void nats_conns_close(struct nats_conns *all);
 

@@ -37,6 +37,8 @@ static void release_if_over(struct nats_plane *p)
         return;
     buf_deinit(&p->conns.scratch[SIDE_APP]);
     buf_deinit(&p->conns.scratch[SIDE_UP]);
+    tls_context_free(&p->conns.tls_up);
+    tls_context_free(&p->conns.tls_app);
     free(p->conns.servers); /* holds the credentials */
     free(p);
 }
@@ -189,15 +191,39 @@ static enum err init_servers(struct nats_plane *p, const struct nats_plane_optio
     for (unsigned i = 0; i < o->upstreams; i++) {
         const struct addr *up = &o->upstream[i];
         struct nats_ns *ns = &servers[i].ns;
-        if (up->scheme != ADDR_NO_SCHEME && up->scheme != ADDR_NATS)
-            return config_error(error, "a NATS upstream is nats://HOST:PORT", up);
+        if (up->scheme == ADDR_HTTP || up->scheme == ADDR_HTTPS)
+            return config_error(error, "a NATS upstream is nats://HOST:PORT or tls://HOST:PORT",
+                                up);
         servers[i].addr = up;
+        ns->tls_up = up->scheme == ADDR_TLS || o->tls_first;
+        ns->tls_up_first = o->tls_first;
+        ns->tls_app = o->tls.listen_cert != NULL && *o->tls.listen_cert != '\0';
         ns->map = *map;
         ns->counters = &p->conns.loop->counters;
         if (!set_credentials(ns, o, up))
             return config_error(error, "user, password or token is longer than 255 bytes", up);
     }
     return ERR_OK;
+}
+
+/* What is wrong with the files is said now; where nothing asks for TLS, OpenSSL is not loaded
+ * before a server does. */
+static enum err init_tls(struct nats_plane *p, const struct nats_plane_options *o,
+                         struct buf *error)
+{
+    p->conns.tls = (struct tls_options){.plane = "nats", .names = o->tls};
+    bool is_wanted = false;
+    for (unsigned i = 0; i < o->upstreams; i++)
+        is_wanted = is_wanted || p->conns.servers[i].ns.tls_up;
+    enum err e = is_wanted ? tls_context_new(&p->conns.tls, &p->conns.tls_up, error) : ERR_OK;
+    if (e != ERR_OK || !p->conns.servers[0].ns.tls_app)
+        return e;
+    const struct tls_options app = {.is_server = true,
+                                    .plane = "nats",
+                                    .names = o->tls,
+                                    .counters = &p->conns.loop->counters,
+                                    .refused = COUNTER_BAD_NATS_TLS};
+    return tls_context_new(&app, &p->conns.tls_app, error);
 }
 
 static enum err open_listener(struct nats_plane *p, const struct nats_plane_options *o,
@@ -233,6 +259,8 @@ enum err nats_plane_open(struct loop *l, const struct nats_plane_options *o,
     p->probe.on_stopped = on_probe_stopped;
     p->why = "the NATS upstream has not answered yet";
     enum err e = init_servers(p, o, ret_error);
+    if (e == ERR_OK)
+        e = init_tls(p, o, ret_error);
     if (e == ERR_OK)
         e = open_listener(p, o, ret_error);
     if (e != ERR_OK) {

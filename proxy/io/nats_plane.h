@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "io/loop.h"
+#include "io/tls_context.h"
 #include "policy/ns_path.h"
 
 struct nats_plane;
@@ -21,7 +22,9 @@ struct nats_plane_options {
     const struct span *requests; /* view.requests */
     unsigned request_patterns;
     const char *user, *password, *token; /* for upstream; "" = what the upstream's URL says */
-    const struct addr *upstream;         /* tried in turn */
+    struct tls_names tls;
+    bool tls_first; /* TLS stands before the server's INFO, as its handshake_first asks */
+    const struct addr *upstream; /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;
     unsigned listens;

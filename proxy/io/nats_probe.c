@@ -57,25 +57,54 @@ static void on_silent(void *arg)
     end_attempt(arg, "the NATS upstream does not answer");
 }
 
+static const struct nats_server *server_of(const struct nats_probe *p)
+{
+    return &p->all->servers[p->server];
+}
+
 static void probe_connected(struct tcp *t)
 {
     struct nats_probe *p = (struct nats_probe *)t;
+    if (p->state == STATE_GREETING) {
+        p->is_secured = true;
+        tcp_read(t, true);
+        if (tcp_write(t, SPAN_LIT("PING\r\n")) != ERR_OK)
+            end_attempt(p, "out of memory");
+        return;
+    }
     move(p, STATE_GREETING);
     tcp_read(t, true);
     if (deadline_set(p->all->loop, LIMIT_DIAL_MS, on_silent, p, &p->timer) != ERR_OK)
         end_attempt(p, "out of memory");
 }
 
+static void start_tls(struct nats_probe *p)
+{
+    struct tls_context *tls = nats_conns_tls(p->all);
+    tcp_read(&p->t, false);
+    if (tls == NULL || tcp_start_tls(&p->t, tls, server_of(p)->addr->host) != ERR_OK)
+        end_attempt(p, "TLS with the NATS upstream cannot be begun");
+}
+
 static void probe_read(struct tcp *t, struct span in)
 {
     struct nats_probe *p = (struct nats_probe *)t;
+    if (p->is_secured) {
+        end_attempt(p, NULL);
+        return;
+    }
     for (size_t i = 0; i < in.n && p->matched < sizeof greeting - 1; i++, p->matched++)
         if (in.p[i] != (uint8_t)greeting[p->matched]) {
             end_attempt(p, "the NATS upstream speaks another protocol");
             return;
         }
-    if (p->matched == sizeof greeting - 1)
+    if (p->matched != sizeof greeting - 1)
+        return;
+    const struct nats_ns *ns = &server_of(p)->ns;
+    if (!ns->tls_up || ns->tls_up_first)
         end_attempt(p, NULL);
+    else if (memchr(in.p, '\n', in.n) != NULL)
+        start_tls(p);
 }
 
 static void probe_ended(struct tcp *t, int status)
@@ -83,11 +112,12 @@ static void probe_ended(struct tcp *t, int status)
     char up[ADDR_TEXT_BYTES];
     struct nats_probe *p = (struct nats_probe *)t;
     log_event(LOG_INFO, "NATS server does not answer yet", "upstream",
-              addr_print(p->all->servers[p->server].addr, up), "reason",
-              status == 0 ? "closed by the server" : uv_strerror(status), NULL);
+              addr_print(server_of(p)->addr, up), "reason",
+              status == 0 ? "closed by the server" : tcp_why(t, status), NULL);
     if (p->state == STATE_DIALLING)
         count(&p->all->loop->counters, COUNTER_NATS_DIAL_FAIL, 1);
-    end_attempt(p, "the NATS upstream cannot be reached");
+    end_attempt(p, status == UV_EPROTO ? "TLS with the NATS upstream failed"
+                                       : "the NATS upstream cannot be reached");
 }
 
 static void probe_drained(struct tcp *t)
@@ -149,10 +179,15 @@ static void attempt(struct nats_probe *p)
     p->server = (all->good + p->tried) % all->server_count;
     p->tried++;
     p->matched = 0;
+    p->is_secured = false;
     p->t = (struct tcp){0};
     move(p, STATE_DIALLING);
-    if (tcp_dial(&p->t, all->loop, all->servers[p->server].addr, &handler) != ERR_OK) {
-        p->why = "out of memory";
+    struct tls_context *tls;
+    enum err e = nats_conns_dial_tls(all, server_of(p), &tls);
+    if (e == ERR_OK)
+        e = tcp_dial_tls(&p->t, all->loop, server_of(p)->addr, tls, &handler);
+    if (e != ERR_OK) {
+        p->why = e == ERR_CONFIG ? "TLS with the NATS upstream cannot be begun" : "out of memory";
         wait(p);
     }
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * nats_probe - does a NATS server answer? Dials, waits for the first bytes of its INFO, closes;
- * again with backoff until one does. Private to the NATS plane, embedded in it.
+ * again with backoff until one does. Where TLS is wanted it must stand, and the server must answer
+ * a PING in it: only then has it accepted our certificate. Private to the NATS plane, embedded in
+ * it.
  */
 #ifndef IO_NATS_PROBE_H
 #define IO_NATS_PROBE_H
@@ -19,6 +21,7 @@ struct nats_probe {
     unsigned server, tried, backoff_ms, matched;
     uint8_t state; /* enum probe_state, nats_probe.c */
     bool is_good, is_stopping;
+    bool is_secured; /* TLS stands */
     const char *why;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcp.c - states, reading, writing, closing; tcp_dial.c has the way from a name to a socket.
+ * tcp.c - states, reading, writing, closing; tcp_dial.c has the way from a name to a socket,
+ * tcp_tls.c what stands between the socket and the owner where TLS is spoken.
  *
  *   tcp_write --> kernel            usual case
  *            \--> queue --> send --> kernel      what the kernel did not take; send is in libuv's
@@ -27,7 +28,8 @@ struct tcp_send {
 #define TO(state) (1u << TCP_STATE_##state)
 static const uint8_t moves[TCP_STATE_COUNT] = {
     [TCP_STATE_NEW] = TO(CONNECTING) | TO(OPEN) | TO(CLOSING), /* CLOSING: accept failed */
-    [TCP_STATE_CONNECTING] = TO(OPEN) | TO(CLOSING),
+    [TCP_STATE_CONNECTING] = TO(OPEN) | TO(SECURING) | TO(CLOSING),
+    [TCP_STATE_SECURING] = TO(OPEN) | TO(CLOSING),
     [TCP_STATE_OPEN] = TO(LINGERING) | TO(CLOSING),
     [TCP_STATE_LINGERING] = TO(CLOSING),
     [TCP_STATE_CLOSING] = TO(CLOSED),
@@ -44,18 +46,18 @@ static void closed(struct tcp *t)
 {
     loop_cancel(&t->later);
     tcp_move(t, TCP_STATE_CLOSED);
+    struct tcp_tls *tls = t->tls;
     t->handler->on_closed(t); /* t may be gone */
+    tcp_tls_free(&tls);
 }
 
-static void report_end(struct tcp *t, int status)
+void tcp_report_end(struct tcp *t, int status)
 {
     if (t->ended)
         return;
     t->ended = true;
-    if (t->reading) {
-        uv_read_stop(&t->u.stream);
-        t->reading = false;
-    }
+    t->reading = false;
+    tcp_poll(t);
     t->handler->on_end(t, status);
 }
 
@@ -66,14 +68,24 @@ static void run_later(struct loop_task *task)
         closed(t);
         return;
     }
+    if (t->due_input) {
+        t->due_input = false;
+        tcp_tls_input(t, SPAN_NONE);
+    }
     if (t->due_turn) {
         t->due_turn = false;
         t->handler->on_turn(t);
     }
     if (t->due_end) {
         t->due_end = false;
-        report_end(t, t->failed);
+        tcp_report_end(t, t->failed);
     }
+}
+
+void tcp_input_later(struct tcp *t)
+{
+    t->due_input = true;
+    loop_later(t->loop, &t->later, run_later);
 }
 
 static void schedule_end(struct tcp *t)
@@ -166,9 +178,11 @@ static void read_ended(struct tcp *t, int status)
             tcp_close(t);
         return;
     }
+    if (t->tls != NULL && status == 0)
+        status = tcp_tls_eof(t);
     if (status < 0 && t->failed == 0)
         tcp_fail(t, status);
-    report_end(t, t->failed);
+    tcp_report_end(t, t->failed);
 }
 
 static void on_uv_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -182,7 +196,11 @@ static void on_uv_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     if (t->state == TCP_STATE_LINGERING)
         return; /* thrown away */
-    t->handler->on_read(t, span_of(buf->base, (size_t)n));
+    struct span in = span_of(buf->base, (size_t)n);
+    if (t->tls != NULL)
+        tcp_tls_input(t, in);
+    else
+        t->handler->on_read(t, in);
     if (t->handler->on_turn == NULL || t->state != TCP_STATE_OPEN)
         return;
     t->due_turn = n == LIMIT_READ_BYTES;
@@ -192,26 +210,31 @@ static void on_uv_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         t->handler->on_turn(t);
 }
 
-static void read_start(struct tcp *t)
+void tcp_poll(struct tcp *t)
 {
+    bool on = !t->ended && (t->state == TCP_STATE_LINGERING ||
+                            (t->tls == NULL ? t->reading : tcp_tls_wants_input(t)));
+    if (on == t->polling)
+        return;
+    t->polling = on;
+    if (!on) {
+        uv_read_stop(&t->u.stream);
+        return;
+    }
     int r = uv_read_start(&t->u.stream, on_alloc, on_uv_read);
     if (r != 0)
         tcp_fail(t, r); /* UNTESTED: libuv refuses only handles that are not connected */
-    else
-        t->reading = true;
 }
 
 void tcp_read(struct tcp *t, bool on)
 {
     if (t->state != TCP_STATE_OPEN || t->ended || t->reading == on)
         return;
-    if (on) {
-        read_start(t);
-        return;
-    }
-    uv_read_stop(&t->u.stream);
-    t->reading = false;
-    if (t->failed != 0)
+    t->reading = on;
+    if (on && t->tls != NULL)
+        tcp_tls_read(t);
+    tcp_poll(t);
+    if (!on && t->failed != 0)
         schedule_end(t);
 }
 
@@ -281,7 +304,13 @@ enum err tcp_write(struct tcp *t, struct span s)
 {
     if (t->failed != 0 || s.n == 0)
         return ERR_OK;
-    if (t->state == TCP_STATE_OPEN && t->send == NULL) {
+    return t->tls == NULL ? tcp_write_raw(t, s) : tcp_tls_write(t, s);
+}
+
+enum err tcp_write_raw(struct tcp *t, struct span s)
+{
+    bool is_up = t->state == TCP_STATE_OPEN || t->state == TCP_STATE_SECURING;
+    if (is_up && t->send == NULL) {
         uv_buf_t b = {.base = (char *)(uintptr_t)s.p, .len = s.n};
         int r = uv_try_write(&t->u.stream, &b, 1);
         if (r < 0 && r != UV_EAGAIN) {
@@ -292,7 +321,7 @@ enum err tcp_write(struct tcp *t, struct span s)
             s = span_skip(s, (size_t)r);
         if (s.n == 0)
             return ERR_OK;
-    } else if (t->state != TCP_STATE_OPEN && t->state != TCP_STATE_CONNECTING) {
+    } else if (!is_up && t->state != TCP_STATE_CONNECTING) {
         return ERR_OK;
     }
     enum err e = buf_append(&t->queue, s);
@@ -306,7 +335,7 @@ size_t tcp_queued(const struct tcp *t)
     size_t n = buf_len(&t->queue);
     if (t->send != NULL)
         n += uv_stream_get_write_queue_size(&t->u.stream);
-    return n;
+    return t->tls == NULL ? n : n + tcp_tls_waiting(t);
 }
 
 /* ---- the dial's end ---- */
@@ -317,6 +346,11 @@ void tcp_dialled(struct tcp *t, int status)
         t->failed = status;
         buf_deinit(&t->queue);
         schedule_end(t);
+        return;
+    }
+    if (t->tls != NULL) {
+        tcp_move(t, TCP_STATE_SECURING);
+        tcp_tls_begin(t);
         return;
     }
     tcp_move(t, TCP_STATE_OPEN);
@@ -330,7 +364,7 @@ void tcp_dialled(struct tcp *t, int status)
 static void forget_later(struct tcp *t)
 {
     loop_cancel(&t->later);
-    t->due_turn = t->due_end = false;
+    t->due_input = t->due_turn = t->due_end = false;
 }
 
 void tcp_close(struct tcp *t)
@@ -339,10 +373,12 @@ void tcp_close(struct tcp *t)
         return;
     tcp_move(t, TCP_STATE_CLOSING);
     tcp_dial_detach(t);
+    if (t->tls != NULL)
+        tcp_tls_stop(t);
     deadline_cancel(&t->linger);
     forget_later(t);
     buf_deinit(&t->queue);
-    t->reading = false;
+    t->reading = t->polling = false;
     if (t->socket == TCP_SOCKET_OPEN) {
         tcp_socket_close(t);
     } else if (t->socket == TCP_SOCKET_NONE) {
@@ -360,17 +396,25 @@ void tcp_close_when_sent(struct tcp *t)
 {
     if (t->state == TCP_STATE_LINGERING)
         return;
-    if (t->state != TCP_STATE_OPEN || t->failed != 0 ||
+    if (t->state != TCP_STATE_OPEN || t->failed != 0 || (t->tls != NULL && !tcp_tls_bye(t)) ||
         deadline_set(t->loop, LIMIT_DRAIN_MS, on_linger_time, t, &t->linger) != ERR_OK) {
         tcp_close(t);
         return;
     }
     forget_later(t);
     tcp_move(t, TCP_STATE_LINGERING);
-    if (!t->ended && !t->reading)
-        read_start(t);
+    tcp_poll(t);
     if (t->state == TCP_STATE_LINGERING && t->send == NULL)
         shut_down(t);
+}
+
+const char *tcp_why(const struct tcp *t, int status)
+{
+    if (status == 0)
+        return "closed by the peer";
+    bool is_tls = t->tls != NULL && (status == UV_EPROTO || status == UV_ETIMEDOUT);
+    const char *why = is_tls ? tcp_tls_why(t) : NULL;
+    return why != NULL ? why : uv_strerror(status);
 }
 
 const char *tcp_peer(const struct tcp *t, char text[ADDR_TEXT_BYTES])

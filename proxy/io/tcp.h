@@ -2,9 +2,10 @@
 /*
  * tcp - one stream socket (TCP or unix) on the loop, with an output queue that reports its length.
  *
- *   NEW --dial--> CONNECTING --connected--> OPEN --tcp_close------------------------> CLOSING -->
- * CLOSED NEW --accept--------------------------> OPEN --tcp_close_when_sent--> LINGERING -->
- * CLOSING CONNECTING --tcp_close--> CLOSING
+ *   NEW --dial--> CONNECTING --connected-----------------> OPEN --tcp_close_when_sent--> LINGERING
+ *    |                 \--connected--> SECURING --TLS--------^
+ *    \--accept----------------------------------------------/
+ *   each of them but NEW --tcp_close, sent--> CLOSING --> CLOSED
  *
  * Happy path: accept or dial, on_read for every read, tcp_write for every answer, tcp_close,
  * on_closed. Ways it ends: the peer closes or resets (on_end, once; then the owner calls tcp_close
@@ -21,6 +22,11 @@
  * still arrives until the peer closes too. A plain close with unread input would make the kernel
  * reset the connection and drop what is still on its way out.
  *
+ * TLS is a matter of this module (tcp_tls.c): who dials with tcp_dial_tls, or calls tcp_start_tls
+ * on a socket that is OPEN, reads and writes as before. Until the handshake is over, at most
+ * LIMIT_DIAL_MS, what is written waits, and counts as queued. A handshake that fails ends the
+ * connection: on_end with UV_EPROTO or UV_ETIMEDOUT, and tcp_why() says what was wrong.
+ *
  * Every callback comes from the loop, none from inside a call made by the owner; the owner may call
  * anything here from any of them.
  */
@@ -33,9 +39,12 @@
 #include "io/loop.h"
 
 struct tcp;
+struct tcp_tls;
+struct tls_context;
 
 struct tcp_handler {
-    void (*on_connected)(struct tcp *t); /* dial succeeded; NULL if never dialled */
+    /* The dial succeeded, with its TLS; or the TLS of tcp_start_tls stands. NULL: not asked for. */
+    void (*on_connected)(struct tcp *t);
     /* in: writable, the loop's, valid for the call; never empty. */
     void (*on_read)(struct tcp *t, struct span in);
     /* May be NULL. The socket ran dry: after the on_read that was shorter than LIMIT_READ_BYTES, at
@@ -52,6 +61,7 @@ struct tcp_handler {
 enum tcp_state {
     TCP_STATE_NEW,
     TCP_STATE_CONNECTING,
+    TCP_STATE_SECURING,
     TCP_STATE_OPEN,
     TCP_STATE_LINGERING,
     TCP_STATE_CLOSING,
@@ -73,13 +83,15 @@ struct tcp {
     struct tcp_dial
         *dial; /* resolver, connect request, timer; while CONNECTING; shared with libuv */
     struct tcp_send *send;   /* the write in flight, with its bytes; owned; NULL while idle */
+    struct tcp_tls *tls;     /* owned; NULL: none */
     struct deadline *linger; /* of LINGERING */
     struct buf queue;        /* output behind send */
     int failed;              /* uv error after which output is dropped; 0 = none */
     uint8_t state;           /* enum tcp_state */
     uint8_t socket;          /* enum tcp_socket, tcp.c: is there a libuv handle in u? */
-    bool reading, ended;
-    bool due_turn, due_end, due_closed; /* what later will do */
+    bool reading, ended;     /* reading: the owner wants to */
+    bool polling;            /* libuv reads */
+    bool due_input, due_turn, due_end, due_closed; /* what later will do */
 };
 
 /* Take the pending connection of a listener's uv handle. ERR_IO: t is closed, on_closed follows. */
@@ -90,6 +102,15 @@ enum err tcp_accept(struct tcp *t, struct loop *l, uv_stream_t *server,
  * before tcp_dial has returned. addr is copied. ERR_NOMEM: t stays NEW, no callback follows. */
 enum err tcp_dial(struct tcp *t, struct loop *l, const struct addr *addr,
                   const struct tcp_handler *handler) ATTR_MUST_USE;
+
+/* As tcp_dial, and TLS before on_connected; addr's host is whom the server must be, unless ctx says
+ * it. ctx outlives t; NULL: no TLS. */
+enum err tcp_dial_tls(struct tcp *t, struct loop *l, const struct addr *addr,
+                      struct tls_context *ctx, const struct tcp_handler *handler) ATTR_MUST_USE;
+/* From here on t speaks TLS: as the client or the server that ctx is for. What was written before
+ * goes out before, as it is; all input from now on is TLS. host: as addr's host above; not used by
+ * servers. t is OPEN, or nothing happens. ERR_NOMEM: close. */
+enum err tcp_start_tls(struct tcp *t, struct tls_context *ctx, const char *host) ATTR_MUST_USE;
 
 /* Start or stop reading; idempotent. Nothing happens unless OPEN, or after on_end. */
 void tcp_read(struct tcp *t, bool on);
@@ -103,6 +124,8 @@ size_t tcp_queued(const struct tcp *t);
 void tcp_close(struct tcp *t);
 /* Close once the queue is written and the peer has closed too, at most LIMIT_DRAIN_MS from now. */
 void tcp_close_when_sent(struct tcp *t);
+/* What on_end's status means, for logs; valid until on_closed has returned. */
+const char *tcp_why(const struct tcp *t, int status);
 /* "127.0.0.1:41234" of the peer, or "unix"; for logs. */
 const char *tcp_peer(const struct tcp *t, char text[ADDR_TEXT_BYTES]);
 

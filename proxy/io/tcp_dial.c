@@ -185,6 +185,22 @@ static void resolve(struct tcp *t)
     d->is_resolving = true;
 }
 
+enum err tcp_dial_tls(struct tcp *t, struct loop *l, const struct addr *addr,
+                      struct tls_context *ctx, const struct tcp_handler *handler)
+{
+    if (ctx == NULL)
+        return tcp_dial(t, l, addr, handler);
+    struct tcp_tls *tls;
+    enum err e = tcp_tls_new(ctx, addr->kind == ADDR_UNIX ? "localhost" : addr->host, &tls);
+    if (e != ERR_OK)
+        return e;
+    t->tls = tls;
+    e = tcp_dial(t, l, addr, handler);
+    if (e != ERR_OK)
+        tcp_tls_free(&t->tls);
+    return e;
+}
+
 enum err tcp_dial(struct tcp *t, struct loop *l, const struct addr *addr,
                   const struct tcp_handler *handler)
 {

@@ -31,6 +31,8 @@ static void read_info(const struct json_member *m, struct nats_info *info)
 {
     if (json_name_is(m, "tls_required"))
         info->tls_required = json_is_true(m->value);
+    else if (json_name_is(m, "tls_available"))
+        info->tls_available = json_is_true(m->value);
     else if (json_name_is(m, "headers"))
         info->headers = json_is_true(m->value);
     else if (json_name_is(m, "max_payload") &&
@@ -53,6 +55,8 @@ static enum err write_info_members(const struct nats_ns *ns, struct span json, s
         if (!is_hidden(&m) && !json_name_is(&m, "host") && !json_name_is(&m, "port"))
             e = json_out_raw(o, m.raw);
     }
+    if (e == ERR_OK && ns->tls_app)
+        e = json_out_raw(o, SPAN_LIT("\"tls_required\":true"));
     if (e == ERR_OK)
         e = json_out_string(o, "host", span_str(ns->host));
     return e == ERR_OK ? json_out_uint(o, "port", ns->port) : e;

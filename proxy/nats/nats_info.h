@@ -12,7 +12,7 @@
 struct nats_info {
     uint32_t max_payload; /* 0 = not said */
     bool headers;
-    bool tls_required;
+    bool tls_required, tls_available;
 };
 
 /* What the session needs to know of a CONNECT; members that are not there leave it as it is. */

@@ -75,7 +75,8 @@ bool nats_session_is_closing(const struct nats_session *s)
 
 bool nats_session_wants_read(const struct nats_session *s, enum nats_side side)
 {
-    if (s->state == NATS_CLOSING || buf_len(&s->out[other(side)]) >= LIMIT_OUT_HIGH_BYTES)
+    if (s->state == NATS_CLOSING || s->wants_tls[SIDE_UP] || s->wants_tls[SIDE_APP] ||
+        buf_len(&s->out[other(side)]) >= LIMIT_OUT_HIGH_BYTES)
         return false;
     if (side == SIDE_UP)
         return true;
@@ -83,6 +84,16 @@ bool nats_session_wants_read(const struct nats_session *s, enum nats_side side)
      * server's own words alone cannot stop it: they stop at the high mark. */
     return s->state != NATS_WAIT_INFO &&
            buf_len(&s->out[SIDE_APP]) + buf_len(&s->later[SIDE_APP]) < LIMIT_OUT_OWN_BYTES;
+}
+
+bool nats_session_wants_tls(const struct nats_session *s, enum nats_side side)
+{
+    return s->wants_tls[side] && s->state != NATS_CLOSING;
+}
+
+void nats_session_secured(struct nats_session *s, enum nats_side side)
+{
+    s->wants_tls[side] = false;
 }
 
 /* Own lines that waited for the end of the payload. */

@@ -28,6 +28,9 @@ struct nats_ns {
     uint16_t port;
     /* Credentials for upstream; "" = none. Never shown, never logged. */
     char user[256], password[256], token[256];
+    bool tls_up;       /* we want TLS with the server, whether it demands it or not */
+    bool tls_up_first; /* and it stands before INFO */
+    bool tls_app;      /* applications speak TLS, from INFO on */
 };
 
 struct nats_session; /* sizes matter: 5,000 idle ones must stay small */
@@ -51,6 +54,11 @@ struct buf *nats_session_out(struct nats_session *s, enum nats_side side);
 /* False while there is no room for what side would say or be told, and for the application before
  * INFO; always false when CLOSING. */
 bool nats_session_wants_read(const struct nats_session *s, enum nats_side side);
+/* True from the INFO that asks for TLS with side until nats_session_secured(): io starts it there,
+ * behind what is in out(side). Until then nothing is read from the server or the application; what
+ * the server says behind that INFO without TLS is nobody's words. */
+bool nats_session_wants_tls(const struct nats_session *s, enum nats_side side);
+void nats_session_secured(struct nats_session *s, enum nats_side side);
 /* One side is gone (e: why). The other one gets its last words in out(); the session is CLOSING. */
 void nats_session_lost(struct nats_session *s, enum nats_side side, enum err e);
 /* Write what is in out(), then close both connections. */

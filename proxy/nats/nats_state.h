@@ -42,6 +42,7 @@ struct nats_session {
     bool verbose, echo;  /* CONNECT's, as the server has them: true, true by default */
     bool headers;        /* CONNECT's */
     bool server_headers; /* INFO's */
+    bool wants_tls[SIDES];
 };
 
 /* The one function that moves between states. */

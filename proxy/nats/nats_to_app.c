@@ -97,6 +97,18 @@ static enum err message(struct nats_session *s, struct nats_line *l, struct span
     return e == ERR_OK && full != NULL ? finish(s, full) : e;
 }
 
+/* The first INFO decides: the server's wish and ours upstream, the listener's for the application.
+ */
+static enum err decide_tls(struct nats_session *s, const struct nats_info *info)
+{
+    const struct nats_ns *ns = s->ns;
+    if (ns->tls_up && !info->tls_required && !info->tls_available)
+        return ERR_NATS_NO_TLS;
+    s->wants_tls[SIDE_UP] = !ns->tls_up_first && (ns->tls_up || info->tls_required);
+    s->wants_tls[SIDE_APP] = ns->tls_app;
+    return ERR_OK;
+}
+
 static enum err info(struct nats_session *s, struct span json)
 {
     struct nats_info info;
@@ -104,9 +116,11 @@ static enum err info(struct nats_session *s, struct span json)
     enum err e = nats_info_write(s->ns, json, &s->out[SIDE_APP], &info);
     if (e != ERR_OK)
         return e;
-    if (info.tls_required) {
+    if (s->state == NATS_WAIT_INFO)
+        e = decide_tls(s, &info);
+    if (e != ERR_OK) {
         buf_truncate(&s->out[SIDE_APP], before);
-        return ERR_NATS_TLS_REQUIRED;
+        return e;
     }
     s->max_payload = info.max_payload;
     s->server_headers = info.headers;

@@ -421,14 +421,14 @@ static void options_that_cannot_work_say_why(void **state)
                                       .upstreams = 1,
                                       .listen = &listen,
                                       .listens = 1};
-    struct addr tls = address("tls://127.0.0.1:1");
+    struct addr http = address("http://127.0.0.1:1");
     for (int i = 0; i < 3; i++) {
         struct nats_plane_options o = good;
         struct addr busy = listen;
         if (i == 0)
             o.subject_root = SPAN_LIT("b.h");
         if (i == 1)
-            o.upstream = &tls;
+            o.upstream = &http;
         if (i == 2) {
             busy = fake_open(w, "");
             o.listen = &busy;

@@ -39,14 +39,6 @@ static void asynchronous_info_is_edited_too(void **state)
          APP_HEARS("-ERR 'Maximum Payload Violation'\r\n"));
 }
 
-static void a_server_that_requires_tls_is_named(void **state)
-{
-    (void)state;
-    PLAY("a", UP_FAILS("INFO {\"tls_required\":true}\r\n", ERR_NATS_TLS_REQUIRED),
-         APP_HEARS("-ERR 'bulkhead: the NATS server requires TLS, which this version does not "
-                   "speak'\r\n"));
-}
-
 static void connect_passes_what_is_known_and_no_credentials(void **state)
 {
     (void)state;
@@ -237,7 +229,6 @@ int main(void)
         cmocka_unit_test(info_hides_ways_around_the_sidecar),
         cmocka_unit_test(names_are_compared_as_other_decoders_do),
         cmocka_unit_test(asynchronous_info_is_edited_too),
-        cmocka_unit_test(a_server_that_requires_tls_is_named),
         cmocka_unit_test(connect_passes_what_is_known_and_no_credentials),
         cmocka_unit_test(connect_carries_the_sidecars_credentials),
         cmocka_unit_test(a_client_without_connect_is_let_in_with_our_credentials),
