@@ -18,6 +18,7 @@ SETTLE_S = 1.0
 IDLE_CONNECTIONS = 1000
 READY_RUNS = 20
 EXIT_WRONG = 3
+STORED_SUBJECT = "bh.e.bench.a.~.~.bench.subject"  # of stack.NAMESPACE; design.md 5.1
 
 
 @dataclasses.dataclass
@@ -42,11 +43,12 @@ class Plan:
 
 @dataclasses.dataclass
 class Target:
-    """Where the load goes: address of the first connection, of the second (NATS), who is between."""
+    """Where the load goes: addresses of the first and of the second connection (NATS)."""
     name: str
     address: str
     answer_address: str
-    between: list
+    between: list  # the processes whose CPU counts
+    extra: tuple = ()  # further arguments of the load program
 
 
 def say(text):
@@ -63,6 +65,11 @@ def _output(*command):
         return ""
 
 
+def _version(text):
+    found = re.search(r"\d+(\.\d+)+", text)
+    return found.group() if found else text
+
+
 def machine(plan):
     cpuinfo = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     model = re.search(r"^model name\s*:\s*(.*)$", cpuinfo, re.M)
@@ -76,9 +83,10 @@ def machine(plan):
         "hypervisor": "hypervisor" in cpuinfo,
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
         "kernel": platform.release(),
+        "tcp": pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "libc": _output("getconf", "GNU_LIBC_VERSION"),
-        "etcd": _output("etcd", "--version").split("\n", maxsplit=1)[0].replace("etcd Version: ", ""),
-        "nats_server": _output("nats-server", "--version").replace("nats-server: v", ""),
+        "etcd": _version(_output(stack.tool("etcd"), "--version")),
+        "nats_server": _version(_output(stack.tool("nats-server"), "--version")),
         "libuv": _output("pkg-config", "--modversion", "libuv"),
         "nghttp2": _output("pkg-config", "--modversion", "libnghttp2"),
         "compiler": _output("cc", "--version").split("\n", maxsplit=1)[0],
@@ -110,7 +118,7 @@ class Disturbance:
 
 # --- load scenarios -------------------------------------------------------------------------
 
-def _etcd_targets(st, plan):
+def _etcd_targets(st, plan, _scenario):
     up = st.etcd()
     found = [Target("direct", up, up, [])]
     if plan.wants("relay"):
@@ -125,14 +133,19 @@ def _etcd_targets(st, plan):
     return [t for t in found if plan.wants(t.name)]
 
 
-def _nats_targets(st, plan):
+def _nats_targets(st, plan, scenario):
     """Two leaf nodes: a message between clients of one leaf never reaches the hub, and would be
-    measured against nothing."""
+    measured against nothing. relay-stored: the bare relay, with the client itself using the name
+    under which the sidecar stores the subject; what a longer subject costs the server is in there,
+    what the sidecar costs is not."""
     up, leaf = st.nats()
     found = [Target("direct", up, up, [])]
     if plan.wants("relay"):
         ready, p = st.relay(nats=up)
         found.append(Target("relay", ready["nats"], ready["nats"], [p]))
+        if "oneway" in scenario.load:
+            found.append(Target("relay-stored", ready["nats"], ready["nats"], [p],
+                                ("--subject", STORED_SUBJECT)))
     if plan.wants("sidecar"):
         ready, p = st.sidecar(nats=up)
         found.append(Target("sidecar", ready["nats"], ready["nats"], [p]))
@@ -145,7 +158,7 @@ def _nats_targets(st, plan):
 def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     """One run of a load program: its JSON, or {'error': …, 'wrong': bool}."""
     command = [plan.binaries / f"bench_load_{scenario.plane}", "--target", target.address,
-               "--warm-ms", warm_ms, "--run-ms", run_ms, *scenario.load, *extra]
+               "--warm-ms", warm_ms, "--run-ms", run_ms, *scenario.load, *target.extra, *extra]
     if scenario.plane == "nats":
         command += ["--answer-target", target.answer_address]
     if target.between:
@@ -192,7 +205,7 @@ def fill(plan, scenario, targets):
 
 def run_load(plan, scenario):
     with stack.Stack(plan.binaries) as st:
-        targets = targets_of(scenario)(st, plan)
+        targets = targets_of(scenario)(st, plan, scenario)
         errors = fill(plan, scenario, targets)
         if errors:
             return {"rounds": errors}

@@ -63,7 +63,7 @@ def _targets(got):
     seen = {}
     for r in got["rounds"]:
         seen.update(dict.fromkeys(r))
-    order = ["direct", "relay", "sidecar"]
+    order = ["direct", "relay", "relay-stored", "sidecar"]
     return [t for t in order if t in seen] + sorted(t for t in seen if t not in order)
 
 
@@ -92,7 +92,8 @@ def _process_table(result):
     ready = result["scenarios"].get("ready", {}).get("rounds", [])
     lines = []
     if memory:
-        lines += ["| memory | Pss idle MiB | private MiB | Rss MiB | KiB per idle NATS connection |",
+        lines += ["| memory | Pss idle MiB | private MiB | Rss MiB "
+                  "| KiB per idle NATS connection |",
                   "|---|---|---|---|---|"]
         for t, v in memory[0].items():
             if "error" not in v:
@@ -110,18 +111,19 @@ def _process_table(result):
 
 def _machine_text(result):
     m = result["machine"]
-    others = [g["disturbance"]["others"] for g in result["scenarios"].values() if "disturbance" in g]
-    steal = [g["disturbance"]["steal"] for g in result["scenarios"].values() if "disturbance" in g]
+    shares = [g["disturbance"] for g in result["scenarios"].values() if "disturbance" in g]
+    others, steal = ([s[kind] for s in shares] for kind in ("others", "steal"))
     lines = [f"{m['date']}, commit {m['commit']}: {m['cpus']} x {m['cpu']}"
              f"{' (virtual)' if m['hypervisor'] else ''}, {m['memory_gib']} GiB, Linux "
-             f"{m['kernel']}, {m['libc']}; etcd {m['etcd']}, nats-server {m['nats_server']}, libuv "
-             f"{m['libuv']}, nghttp2 {m['nghttp2']}; {m['compiler']}, `{m['flags']}`. "
+             f"{m['kernel']} ({m['tcp']}), {m['libc']}; etcd {m['etcd']}, "
+             f"nats-server {m['nats_server']}, libuv {m['libuv']}, "
+             f"nghttp2 {m['nghttp2']}; {m['compiler']}, `{m['flags']}`. "
              f"Medians of {result['rounds']} alternating rounds of {result['run_ms']} ms."]
     if others:
         lines[0] += (f" Work of others on the machine: {max(others):.1%} of the CPU at worst, "
                      f"stolen by the hypervisor: {max(steal):.1%}.")
         if max(others) > DISTURBED:
-            lines.append("**The machine was busy with something else: do not quote these numbers.**")
+            lines.append("**The machine was busy with something else: do not quote this.**")
     return lines
 
 

@@ -30,11 +30,17 @@ class StackError(Exception):
     """Something did not start or died."""
 
 
+def tool(name):
+    """The distribution's program before any other of that name on the PATH, because it is the one
+    that the table names; None where there is none."""
+    return shutil.which(name, path="/usr/bin:/usr/sbin") or shutil.which(name)
+
+
 def missing(binaries, need_sidecar):
     """What is not there and how to get it, or None."""
-    for tool, package in (("etcd", "etcd-server"), ("nats-server", "nats-server")):
-        if shutil.which(tool) is None:
-            return f"{tool} is missing: apt-get install {package}"
+    for name, package in (("etcd", "etcd-server"), ("nats-server", "nats-server")):
+        if tool(name) is None:
+            return f"{name} is missing: apt-get install {package}"
     names = ["bench_relay", "bench_load_etcd", "bench_load_nats", "bench_ready_time"]
     for name in names + (["bulkhead"] if need_sidecar else []):
         if not (binaries / name).exists():
@@ -164,10 +170,11 @@ class Stack:
         """Client address. No snapshots and no compaction while measuring; quota out of reach."""
         client, peer = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         p = self.start("etcd", [
-            "etcd", "--name", "b", "--data-dir", self.directory / "etcd",
+            tool("etcd"), "--name", "b", "--data-dir", self.directory / "etcd",
             "--listen-client-urls", f"http://{client}",
             "--advertise-client-urls", f"http://{client}",
-            "--listen-peer-urls", f"http://{peer}", "--initial-advertise-peer-urls", f"http://{peer}",
+            "--listen-peer-urls", f"http://{peer}",
+            "--initial-advertise-peer-urls", f"http://{peer}",
             "--initial-cluster", f"b=http://{peer}", "--log-level", "error",
             "--snapshot-count", "100000000", "--quota-backend-bytes", str(8 << 30)])
 
@@ -188,7 +195,7 @@ class Stack:
         client, leaf = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         config = self.directory / "nats.conf"
         config.write_text(f'listen: "{client}"\nleafnodes {{ listen: "{leaf}" }}\n')
-        p = self.start("nats", ["nats-server", "-c", config])
+        p = self.start("nats", [tool("nats-server"), "-c", config])
         self._wait(p, "ready", self._log_says(p, "Server is ready"))
         return client, leaf
 
@@ -196,7 +203,7 @@ class Stack:
         config = self.directory / f"{name}.conf"
         config.write_text(f'listen: "{client}"\n'
                           f'leafnodes {{ remotes = [ {{ url: "nats-leaf://{leaf}" }} ] }}\n')
-        return ["nats-server", "-c", config]
+        return [tool("nats-server"), "-c", config]
 
     def leaf(self, name, leaf):
         client = f"127.0.0.1:{free_port()}"
@@ -225,7 +232,7 @@ class Stack:
         return parse_ready(p.line()), p
 
     def grpc_proxy_command(self, etcd, listen):
-        return ["etcd", "grpc-proxy", "start", "--endpoints", etcd, "--listen-addr", listen,
+        return [tool("etcd"), "grpc-proxy", "start", "--endpoints", etcd, "--listen-addr", listen,
                 "--advertise-client-url", "", "--namespace", f"{NAMESPACE}/",
                 "--data-dir", self.directory / "grpc-proxy"]
 
