@@ -39,9 +39,9 @@ enum {
     /* The window of one request: requests are small, and a stream of many tiny ones grows when it
      * is mapped, so less of it is taken in ahead. */
     LIMIT_H2_REQUEST_WINDOW = 256 * 1024,
-    /* How long the answer to a PING may wait for other bytes to go with; peers that watch over
-     * a connection wait seconds for it. */
-    LIMIT_PING_ACK_MS = 5,
+    /* Answers to the PING with which gRPC for Go measures bandwidth after every message: at most
+     * one in this time. Long enough to save most of them, short beside what it measures for. */
+    LIMIT_PING_ACK_MS = 10,
     /* Streams of one application connection at a time; every watch and keep-alive holds one, so
      * far above need (etcd says 2^32 - 1). A stream costs us about 1 KiB. */
     LIMIT_H2_STREAMS = 65536,

@@ -286,7 +286,7 @@ static void open_parts(struct etcd_plane *p)
 {
     CHECK(uv_timer_init(&p->loop->uv, &p->timer) == 0);
     p->timer.data = p;
-    p->open_parts += 2; /* the hub is the other */
+    p->open_parts++;
     p->enroll.loop = p->loop;
     p->enroll.root = p->options.key_root;
     p->enroll.path = p->options.ns;
@@ -314,15 +314,15 @@ enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *option
     p->options = *options;
     p->loop = l;
     p->waiting_end = &p->waiting;
-    e = init_ns(p);
+    e = h2_hub_init(&p->hub, l);
+    if (e == ERR_OK)
+        e = init_ns(p);
     if (e == ERR_OK)
         e = init_tls(p, ret_error);
     if (e == ERR_OK)
         e = open_listener(p, ret_error);
-    if (e == ERR_OK)
-        e = h2_hub_open(&p->hub, l);
     if (e != ERR_OK) {
-        listener_close(&p->listener);
+        h2_hub_deinit(&p->hub);
         release(p);
         return e;
     }
@@ -348,11 +348,6 @@ static void on_timer_closed(uv_handle_t *handle)
     close_if_done(handle->data);
 }
 
-static void on_hub_closed(struct h2_hub *hub)
-{
-    close_if_done((struct etcd_plane *)(void *)((char *)hub - offsetof(struct etcd_plane, hub)));
-}
-
 void etcd_plane_close(struct etcd_plane **plane)
 {
     struct etcd_plane *p = *plane;
@@ -366,6 +361,5 @@ void etcd_plane_close(struct etcd_plane **plane)
     etcd_enroll_close(&p->enroll);
     etcd_link_close(&p->links[ETCD_LANE_UNARY]);
     etcd_link_close(&p->links[ETCD_LANE_STREAM]);
-    h2_hub_close(&p->hub, on_hub_closed);
     uv_close((uv_handle_t *)&p->timer, on_timer_closed);
 }

@@ -17,8 +17,9 @@
  * have moved on. While more than LIMIT_OUT_HIGH_BYTES wait for a peer, its session is not asked for
  * more.
  *
- * A PING is answered with the next bytes that go out anyway, or after LIMIT_PING_ACK_MS: gRPC peers
- * ping after every message to measure, and each answer would cost a write of its own.
+ * PINGs are answered at once, but for the one that gRPC for Go sends after every message to measure
+ * bandwidth: its answer leaves with other bytes, at most every LIMIT_PING_ACK_MS, because it would
+ * cost a write of its own, and the next ping a read. Nobody waits for it: it is no sign of life.
  *
  *   OPEN ── h2_conn_end(), peer closed, fatal error ──> ENDING ── tcp's on_closed ──> CLOSED
  *
@@ -42,18 +43,12 @@ struct h2_hub {
     struct tls_context *tls_up; /* shares; for https:// upstreams */
     struct loop_task flush;
     struct h2_conn *touched, **touched_end; /* in the order in which they were touched */
-    struct h2_conn *pinged;                 /* those that owe an answer to a PING */
-    uv_timer_t ping_timer;
-    void (*on_closed)(struct h2_hub *hub);
-    uint8_t *scratch; /* owned; H2_SCRATCH_BYTES */
+    uint8_t *scratch;                       /* owned; H2_SCRATCH_BYTES */
     size_t scratch_n;
 };
 
-/* ERR_NOMEM: nothing is held. */
-enum err h2_hub_open(struct h2_hub *hub, struct loop *loop) ATTR_MUST_USE;
-/* on_closed follows, later in the loop. */
-void h2_hub_close(struct h2_hub *hub, void (*on_closed)(struct h2_hub *hub));
-/* After on_closed and the end of all its connections. */
+/* ERR_NOMEM. deinit is safe on zeroed memory. */
+enum err h2_hub_init(struct h2_hub *hub, struct loop *loop) ATTR_MUST_USE;
 void h2_hub_deinit(struct h2_hub *hub);
 
 struct h2_conn {
@@ -61,8 +56,8 @@ struct h2_conn {
     struct h2_hub *hub;       /* shares */
     nghttp2_session *session; /* owned; NULL before the preface and after the end */
     struct h2_conn *touched_next;
-    struct h2_conn *pinged_next, **pinged_link; /* link == NULL: owes no answer */
-    uint8_t ping[8];                            /* what the PING said */
+    bool owes_ping;            /* the answer to a measuring PING */
+    uint64_t ping_answered_ms; /* when one was given last */
     bool touched, ending;
     enum counter rx, tx; /* bytes read and written are counted there */
     /* The header block being received: HTTP/2 never interleaves two on one connection. */

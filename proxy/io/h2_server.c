@@ -222,17 +222,39 @@ static void on_end_stream(nghttp2_session *session, const nghttp2_frame *frame, 
     s->handler->on_ended(a);
 }
 
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct h2_server *s = arg;
+    s->request = (struct h2_request){0};
+    return h2_conn_on_begin_headers(session, frame, &s->conn);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): the signature is nghttp2's */
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
+{
+    struct h2_server *s = arg;
+    h2_request_field(&s->request, span_of(name, name_n), span_of(value, value_n));
+    return h2_conn_on_header(session, frame, name, name_n, value, value_n, flags, &s->conn);
+}
+
+static int on_request(struct h2_server *s, int32_t id)
+{
+    nghttp2_session *session = s->conn.session;
+    if (!h2_request_is_good(&s->request))
+        return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_PROTOCOL_ERROR);
+    if (s->conn.block_over || s->handler->on_request(s, id, buf_span(&s->conn.block)) == NULL)
+        return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_ENHANCE_YOUR_CALM);
+    return 0;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2_server *s = arg;
     int32_t id = frame->hd.stream_id;
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        struct h2_app_stream *a = NULL;
-        if (!s->conn.block_over)
-            a = s->handler->on_request(s, id, buf_span(&s->conn.block));
-        if (a == NULL)
-            return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_ENHANCE_YOUR_CALM);
-    }
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST &&
+        on_request(s, id) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
         !h2_conn_pinged(&s->conn, frame->ping.opaque_data))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -376,6 +398,7 @@ static nghttp2_option *new_options(void)
         return NULL;
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_auto_ping_ack(o, 1);
+    nghttp2_option_set_no_http_messaging(o, 1); /* h2_request.h says why, and checks instead */
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
     nghttp2_option_set_stream_reset_rate_limit(o, LIMIT_H2_RESETS_BURST, LIMIT_H2_RESETS_PER_S);
@@ -387,8 +410,8 @@ static nghttp2_session_callbacks *new_callbacks(void)
     nghttp2_session_callbacks *cb = NULL;
     if (nghttp2_session_callbacks_new(&cb) != 0)
         return NULL;
-    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, h2_conn_on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(cb, h2_conn_on_header);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);

@@ -20,6 +20,7 @@
 #define IO_H2_SERVER_H
 
 #include "io/h2_conn.h"
+#include "io/h2_request.h"
 #include "wire/http1.h"
 
 struct h2_server;
@@ -55,7 +56,8 @@ struct h2_server {
     void *owner;                             /* shares */
     struct h2_server *next, **link;          /* of the owner's list */
     struct h2_app_stream *streams;
-    struct buf early; /* owned; bytes until the kind is known; HTTP/1: the request head */
+    struct h2_request request; /* of the header block being received */
+    struct buf early;          /* owned; bytes until the kind is known; HTTP/1: the request head */
     struct http1_parser http1;
 };
 

@@ -155,6 +155,10 @@ static void pings_are_answered(void **state)
     for (unsigned i = 0; i < 100; i++)
         nghttp2_submit_ping(w.app.session, 0, NULL);
     WAIT_FOR(&w.l, w.app.pings == 100);
+    /* The one that measures is answered with the next bytes, whatever they are. */
+    nghttp2_submit_ping(w.app.session, 0, (const uint8_t[8]){2, 4, 16, 16, 9, 14, 7, 7});
+    put(&w, "k", "v");
+    WAIT_FOR(&w.l, w.app.pings == 101);
     end(&w);
 }
 
@@ -209,6 +213,28 @@ static void calls_that_are_not_served_are_answered_before_upstream_is_touched(vo
         expect_status(&w, &c, rows[i].status, rows[i].message);
     }
     assert_int_equal(w.l.counters.n[COUNTER_ETCD_TX_UP], before);
+    end(&w);
+}
+
+static void a_url_as_authority_is_taken_and_a_forbidden_field_ends_the_stream_only(void **state)
+{
+    (void)state;
+    static const struct app_field url = {":authority", "http://127.0.0.1:2379"}; /* etcdctl 3.4 */
+    static const struct app_field close = {"connection", "close"};
+    struct world w;
+    struct app_call c;
+    begin_real(&w, "fields");
+    app_call_with(&w.app, &c, "/etcdserverpb.KV/Range", &url, 1);
+    app_message(&c, range_all(), true);
+    WAIT_FOR(&w.l, c.closed);
+    assert_int_equal(c.grpc_status, 0);
+    app_call_end(&c);
+    app_call_with(&w.app, &c, "/etcdserverpb.KV/Range", &close, 1);
+    app_message(&c, range_all(), true);
+    WAIT_FOR(&w.l, c.closed);
+    assert_int_equal(c.code, NGHTTP2_PROTOCOL_ERROR);
+    app_call_end(&c);
+    put(&w, "k", "v");
     end(&w);
 }
 
@@ -400,6 +426,7 @@ int main(void)
         cmocka_unit_test(pings_are_answered),
         cmocka_unit_test(http1_is_answered_on_the_same_port),
         cmocka_unit_test(calls_that_are_not_served_are_answered_before_upstream_is_touched),
+        cmocka_unit_test(a_url_as_authority_is_taken_and_a_forbidden_field_ends_the_stream_only),
         cmocka_unit_test(requests_that_are_no_grpc_get_an_http_status),
         cmocka_unit_test(broken_grpc_messages_end_their_call_only),
         cmocka_unit_test(bytes_of_another_protocol_end_their_connection_only),
