@@ -33,6 +33,7 @@ void etcd_call_deinit(struct etcd_call *c)
     buf_deinit(&c->to_up);
     buf_deinit(&c->to_app);
     buf_deinit(&c->lease_grant);
+    buf_deinit(&c->after_prelude);
     etcd_lease_queue_free(&c->leases);
 }
 
@@ -74,9 +75,8 @@ enum err etcd_ns_note_header(struct etcd_ns *ns, struct span header)
     return ERR_OK;
 }
 
-/* Append message as one frame, rewritten if m is not NULL. On an error out is as it was. */
-static enum err frame_spliced(const struct pb_message *m, struct etcd_pass *pass,
-                              struct span message, struct buf *out)
+enum err etcd_frame_spliced(const struct pb_message *m, struct etcd_pass *pass, struct span message,
+                            struct buf *out)
 {
     uint8_t head[GRPC_HEAD_BYTES] = {0};
     size_t at = buf_len(out);
@@ -119,9 +119,11 @@ static enum err request(struct etcd_call *c, struct span message)
         return etcd_local_request(c, message);
     struct etcd_pass pass = {.call = c};
     size_t before = buf_len(&c->to_up);
-    enum err e = frame_spliced(c->route->request, &pass, message, &c->to_up);
+    enum err e = etcd_frame_spliced(c->route->request, &pass, message, &c->to_up);
     if (e == ERR_OK)
         e = lease_request(c, &pass, message);
+    if (e == ERR_OK && pass.wants_lease)
+        e = etcd_prelude_begin(c);
     if (e != ERR_OK)
         buf_truncate(&c->to_up, before);
     return e;
@@ -177,12 +179,14 @@ static enum err echoing_reply(struct etcd_call *c, struct span message)
     if (c->route->kind == ETCD_KIND_LEASE_KEEP_ALIVE &&
         !etcd_lease_queue_pop(c->leases, &pass.lease_asked))
         return ERR_UPSTREAM_PROTOCOL;
-    return frame_spliced(c->route->response, &pass, message, &c->to_app);
+    return etcd_frame_spliced(c->route->response, &pass, message, &c->to_app);
 }
 
 static enum err reply(struct etcd_call *c, struct span message)
 {
     struct etcd_pass pass = {.call = c};
+    if (etcd_call_in_prelude(c))
+        return etcd_prelude_reply(c, message);
     if (c->route->response == NULL)
         return grpc_reader_give(&c->from_up, message, &c->to_app);
     if (may_grow(c))
@@ -218,6 +222,8 @@ enum err etcd_call_end_up(struct etcd_call *c)
 
 bool etcd_call_retry(struct etcd_call *c, int grpc_status)
 {
+    if (grpc_status == 0 && etcd_call_in_prelude(c))
+        return etcd_prelude_end(c) == ERR_OK;
     if (grpc_status != GRPC_FAILED_PRECONDITION || !c->lease_random ||
         c->lease_tries == LEASE_TRIES)
         return false;
@@ -225,7 +231,13 @@ bool etcd_call_retry(struct etcd_call *c, int grpc_status)
     struct etcd_pass pass = {.call = c};
     buf_consume(&c->to_up, buf_len(&c->to_up));
     /* Out of memory: the application gets the answer that is there. */
-    return frame_spliced(c->route->request, &pass, buf_span(&c->lease_grant), &c->to_up) == ERR_OK;
+    return etcd_frame_spliced(&etcd_lease_grant_request, &pass, buf_span(&c->lease_grant),
+                              &c->to_up) == ERR_OK;
+}
+
+struct span etcd_call_method(const struct etcd_call *c)
+{
+    return etcd_call_in_prelude(c) ? SPAN_LIT("/etcdserverpb.Lease/LeaseGrant") : c->route->path;
 }
 
 const char *etcd_call_message(const struct etcd_call *c, enum err e)

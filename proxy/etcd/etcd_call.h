@@ -41,7 +41,6 @@ enum etcd_policy {
     ETCD_FORWARD, /* as it is */
     ETCD_LOCAL,   /* answered here by etcd_call_end_app(); no upstream stream */
     ETCD_DENY,    /* answered before any upstream byte: ERR_DENIED */
-    ETCD_LATER, /* known, not served by this version: ERR_UNIMPLEMENTED with a text that says so */
 };
 /* Which upstream connection: events must not wait behind big reads (design.md 4.6). */
 enum etcd_lane { ETCD_LANE_UNARY, ETCD_LANE_STREAM, ETCD_LANES };
@@ -62,7 +61,7 @@ struct etcd_route {
 /* NULL: unknown method, ERR_UNIMPLEMENTED. The table is static. */
 const struct etcd_route *etcd_route_find(struct span path);
 /* Why the call is not even begun: ERR_OK for REWRITE, FORWARD and LOCAL; ERR_DENIED;
- * ERR_UNIMPLEMENTED for LATER and for NULL. *ret_message, always written, is static: the
+ * ERR_UNIMPLEMENTED for NULL. *ret_message, always written, is static: the
  * grpc-message before percent-encoding. */
 enum err etcd_route_refusal(const struct etcd_route *route, const char **ret_message) ATTR_MUST_USE;
 /* Every route, for the documentation's table and for tests. */
@@ -82,8 +81,11 @@ struct etcd_call {
     bool lease_random;               /* LeaseGrant with id 0: may be tried again */
     uint8_t lease_tries;
     struct buf lease_grant; /* that request's message, for the next try */
-    bool has_fragments;     /* Watch: a fragment was seen */
-    uint8_t health;         /* the last status answered, 0 = none */
+    enum { ETCD_NO_PRELUDE, ETCD_PRELUDE_ASKS, ETCD_PRELUDE_ANSWERED } prelude;
+    struct buf after_prelude; /* the request's message, mapped, still without a lease */
+    int64_t prelude_lease;    /* the granted id, as it is stored */
+    bool has_fragments;       /* Watch: a fragment was seen */
+    uint8_t health;           /* the last status answered, 0 = none */
 };
 
 /* Only for routes whose policy is REWRITE, FORWARD or LOCAL. Allocates nothing. */
@@ -103,9 +105,18 @@ enum err etcd_call_end_app(struct etcd_call *c) ATTR_MUST_USE;
 enum err etcd_call_feed_up(struct etcd_call *c, struct span in) ATTR_MUST_USE;
 /* Upstream's stream ended. ERR_UPSTREAM_PROTOCOL in the middle of a message. */
 enum err etcd_call_end_up(struct etcd_call *c) ATTR_MUST_USE;
-/* True: upstream's grpc-status says that a random lease id was taken; to_up holds a new request and
- * the call is to be sent upstream once more, as if nothing had been answered. */
+/* True: to_up holds a new request, and the call is to be sent upstream once more (to what is now
+ * etcd_call_method()), as if nothing had been answered: a random lease id was taken, or the prelude
+ * is over. */
 bool etcd_call_retry(struct etcd_call *c, int grpc_status);
+/* Where to_up goes: the route's path, or, in a prelude, another method. */
+struct span etcd_call_method(const struct etcd_call *c);
+/* A prelude is a request of our own that must be answered before the application's can go upstream.
+ * Nothing of its answer is for the application, but the status if it fails. */
+static inline bool etcd_call_in_prelude(const struct etcd_call *c)
+{
+    return c->prelude != ETCD_NO_PRELUDE;
+}
 
 /* grpc.health Watch, after the answer: appends a message if the status has changed since. For io to
  * call when ns->upstream_usable changes. */

@@ -151,6 +151,13 @@ static const struct pb_field range_response_fields[] = {
 const struct pb_message etcd_range_response = {range_response_fields,
                                                ARRAY_LEN(range_response_fields), NULL, NULL, false};
 
+/* 3.7: the answer in pieces. */
+static const struct pb_field range_stream_response_fields[] = {
+    [1] = {.action = PB_MESSAGE, .sub = &etcd_range_response},
+};
+const struct pb_message etcd_range_stream_response = {
+    range_stream_response_fields, ARRAY_LEN(range_stream_response_fields), NULL, NULL, false};
+
 static const struct pb_field put_response_fields[] = {
     [1] = ETCD_HEADER_FIELD,
     [2] = {.action = PB_MESSAGE, .droppable = true, .sub = &etcd_key_value},

@@ -17,6 +17,8 @@ enum etcd_kind {
     ETCD_KIND_LEASE_GRANT,
     ETCD_KIND_LEASE_KEEP_ALIVE,
     ETCD_KIND_LEASE_TIME_TO_LIVE,
+    ETCD_KIND_LEASED, /* Lock, Campaign: the lease is field 2 */
+    ETCD_KIND_HELD,   /* Proclaim, Resign: the lease is field 4 of field 1 */
     ETCD_KIND_MEMBER_LIST,
     ETCD_KIND_AUTHENTICATE,
     ETCD_KIND_AUTH_STATUS,
@@ -32,9 +34,10 @@ struct etcd_pass {
     unsigned txn_ops;    /* the longest path's operations, once the outermost Txn has ended */
     bool writes;
     bool reads_at_revision;
-    /* LeaseGrant, LeaseKeepAlive, LeaseTimeToLive */
-    int64_t
-        lease_asked; /* request: the last ID, as the application wrote it; reply: what it sees */
+    /* LeaseGrant, LeaseKeepAlive, LeaseTimeToLive, locks and elections. Request: the last ID, as
+     * the application wrote it; reply: what it sees. */
+    int64_t lease_asked;
+    bool wants_lease; /* a request of v3lock or v3election without one: see etcd_prelude.c */
     /* WatchResponse */
     unsigned events, events_kept;
     bool must_send; /* says something besides its events */
@@ -71,6 +74,7 @@ void etcd_pass_fault(struct etcd_pass *pass, enum err e);
     }
 
 extern const struct pb_message etcd_range_request, etcd_range_response;
+extern const struct pb_message etcd_range_stream_response;
 extern const struct pb_message etcd_put_request, etcd_put_response;
 extern const struct pb_message etcd_delete_range_request, etcd_delete_range_response;
 extern const struct pb_message etcd_key_value;
@@ -82,11 +86,25 @@ extern const struct pb_message etcd_lease_keep_alive_request, etcd_lease_keep_al
 extern const struct pb_message etcd_lease_time_to_live_request, etcd_lease_time_to_live_response;
 extern const struct pb_message etcd_lease_leases_response;
 extern const struct pb_message etcd_alarm_request;
+extern const struct pb_message etcd_leased_request, etcd_held_request, etcd_leader_request;
+extern const struct pb_message etcd_unlock_request, etcd_lock_response, etcd_campaign_response;
+extern const struct pb_message etcd_leader_response;
 
 /* Ids asked for on one LeaseKeepAlive stream, oldest first. */
 enum err etcd_lease_queue_push(struct etcd_lease_queue **q, int64_t id) ATTR_MUST_USE;
 bool etcd_lease_queue_pop(struct etcd_lease_queue *q, int64_t *ret_id) ATTR_MUST_USE;
 void etcd_lease_queue_free(struct etcd_lease_queue **q);
+
+/* Append message as one frame, rewritten if m is not NULL. On an error out is as it was. */
+enum err etcd_frame_spliced(const struct pb_message *m, struct etcd_pass *pass, struct span message,
+                            struct buf *out) ATTR_MUST_USE;
+
+/* etcd_prelude.c: the only frame of to_up is set aside, and a LeaseGrant takes its place. */
+enum err etcd_prelude_begin(struct etcd_call *c) ATTR_MUST_USE;
+/* A message of the LeaseGrant's answer. */
+enum err etcd_prelude_reply(struct etcd_call *c, struct span message) ATTR_MUST_USE;
+/* The LeaseGrant has succeeded: to_up holds the request again, now with the lease. */
+enum err etcd_prelude_end(struct etcd_call *c) ATTR_MUST_USE;
 
 /* LOCAL routes (etcd_local.c): look at the request message; append the answer's frame. */
 enum err etcd_local_request(struct etcd_call *c, struct span message) ATTR_MUST_USE;

@@ -11,15 +11,16 @@
 /* clang-format off */
 #define PATH(text)  .path = {(const uint8_t *)("" text), sizeof(text) - 1}
 #define DENY(text)  {PATH(text), .policy = ETCD_DENY}
-#define LATER(text) {PATH(text), .policy = ETCD_LATER}
 
 static const struct etcd_route routes[] = {
-    LATER("/v3lockpb.Lock/Lock"),
+    {PATH("/v3lockpb.Lock/Lock"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_leased_request, .response = &etcd_lock_response, .kind = ETCD_KIND_LEASED},
     {PATH("/etcdserverpb.KV/Put"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_put_request, .response = &etcd_put_response},
     {PATH("/etcdserverpb.KV/Txn"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_txn_request, .response = &etcd_txn_response},
-    LATER("/v3lockpb.Lock/Unlock"),
+    {PATH("/v3lockpb.Lock/Unlock"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_unlock_request},
     {PATH("/etcdserverpb.KV/Range"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_range_request, .response = &etcd_range_response},
     DENY("/etcdserverpb.KV/Compact"),
@@ -34,7 +35,8 @@ static const struct etcd_route routes[] = {
     DENY("/etcdserverpb.Auth/UserList"),
     {PATH("/etcdserverpb.KV/DeleteRange"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_delete_range_request, .response = &etcd_delete_range_response},
-    LATER("/etcdserverpb.KV/RangeStream"),
+    {PATH("/etcdserverpb.KV/RangeStream"), .policy = ETCD_REWRITE, .server_streams = true,
+     .needs_tag = true, .request = &etcd_range_request, .response = &etcd_range_stream_response},
     {PATH("/grpc.health.v1.Health/Check"), .policy = ETCD_LOCAL, .kind = ETCD_KIND_HEALTH_CHECK},
     {PATH("/grpc.health.v1.Health/Watch"), .policy = ETCD_LOCAL, .server_streams = true,
      .stays_open = true, .kind = ETCD_KIND_HEALTH_WATCH},
@@ -43,14 +45,18 @@ static const struct etcd_route routes[] = {
      .kind = ETCD_KIND_AUTH_STATUS},
     DENY("/etcdserverpb.Auth/RoleDelete"),
     DENY("/etcdserverpb.Auth/UserDelete"),
-    LATER("/v3electionpb.Election/Leader"),
-    LATER("/v3electionpb.Election/Resign"),
+    {PATH("/v3electionpb.Election/Leader"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_leader_request, .response = &etcd_leader_response},
+    {PATH("/v3electionpb.Election/Resign"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_held_request, .kind = ETCD_KIND_HELD},
     DENY("/etcdserverpb.Auth/AuthDisable"),
     {PATH("/etcdserverpb.Lease/LeaseGrant"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_lease_grant_request, .response = &etcd_lease_grant_response,
      .kind = ETCD_KIND_LEASE_GRANT},
     DENY("/etcdserverpb.Maintenance/Hash"),
-    LATER("/v3electionpb.Election/Observe"),
+    {PATH("/v3electionpb.Election/Observe"), .policy = ETCD_REWRITE, .lane = ETCD_LANE_STREAM,
+     .server_streams = true, .needs_tag = true,
+     .request = &etcd_leader_request, .response = &etcd_leader_response},
     {PATH("/etcdserverpb.Auth/Authenticate"), .policy = ETCD_LOCAL, .kind = ETCD_KIND_AUTHENTICATE},
     DENY("/etcdserverpb.Cluster/MemberAdd"),
     {PATH("/etcdserverpb.Lease/LeaseLeases"), .policy = ETCD_REWRITE, .needs_tag = true,
@@ -59,8 +65,11 @@ static const struct etcd_route routes[] = {
      .request = &etcd_lease_revoke_request, .response = NULL},
     {PATH("/etcdserverpb.Maintenance/Alarm"), .policy = ETCD_FORWARD,
      .request = &etcd_alarm_request},
-    LATER("/v3electionpb.Election/Campaign"),
-    LATER("/v3electionpb.Election/Proclaim"),
+    {PATH("/v3electionpb.Election/Campaign"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_leased_request, .response = &etcd_campaign_response,
+     .kind = ETCD_KIND_LEASED},
+    {PATH("/v3electionpb.Election/Proclaim"), .policy = ETCD_REWRITE, .needs_tag = true,
+     .request = &etcd_held_request, .kind = ETCD_KIND_HELD},
     DENY("/etcdserverpb.Auth/UserGrantRole"),
     {PATH("/etcdserverpb.Cluster/MemberList"), .policy = ETCD_LOCAL, .needs_tag = true,
      .kind = ETCD_KIND_MEMBER_LIST},
@@ -123,9 +132,6 @@ enum err etcd_route_refusal(const struct etcd_route *route, const char **ret_mes
         return ERR_UNIMPLEMENTED;
     }
     switch (route->policy) {
-    case ETCD_LATER:
-        *ret_message = "bulkhead: this version does not serve RangeStream, Lock or Election";
-        return ERR_UNIMPLEMENTED;
     case ETCD_DENY:
         *ret_message = err_info(ERR_DENIED)->grpc_message;
         return ERR_DENIED;

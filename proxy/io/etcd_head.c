@@ -130,7 +130,7 @@ size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *cl
     size_t n = 0;
     nv[n++] = h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0);
     nv[n++] = h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":path"), s->call.route->path, 0);
+    nv[n++] = h2_nv(SPAN_LIT(":path"), etcd_call_method(&s->call), 0);
     nv[n++] = h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0);
     nv[n++] = h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0);
     nv[n++] = h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0);

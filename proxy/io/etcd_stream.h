@@ -56,6 +56,7 @@ struct etcd_stream {
     uint64_t began_ns;
     size_t app_held, up_held; /* window bytes not yet given back */
     size_t held_bytes;        /* this call's part of plane->held_bytes */
+    bool has_prelude_head;    /* upstream has begun to answer a prelude (etcd_call.h) */
     bool is_early;            /* the tag is not known: bytes go to early */
     struct buf early;         /* owned */
 };

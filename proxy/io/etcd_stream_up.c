@@ -110,11 +110,14 @@ static void end(struct etcd_stream *s, struct span fields)
     int status = etcd_head_find_status(fields);
     if (!s->app.head_sent && etcd_call_retry(&s->call, status)) {
         h2_client_cancel(&s->up);
+        etcd_stream_shorten_timeout(s);
         etcd_stream_move(s, ETCD_STREAM_GATHERING);
         etcd_stream_begin_up(s);
         return;
     }
     enum err e = etcd_call_end_up(&s->call);
+    if (etcd_call_in_prelude(&s->call) && (status == 0 || s->has_prelude_head))
+        e = ERR_UPSTREAM_PROTOCOL; /* no lease; and a refusal comes without a head */
     if (e != ERR_OK) {
         etcd_stream_finish(s, e, NULL);
         return;
@@ -139,6 +142,9 @@ static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
         end(s, fields);
         return;
     }
+    s->has_prelude_head = etcd_call_in_prelude(&s->call);
+    if (s->has_prelude_head)
+        return;
     struct buf filtered = {0};
     enum err e = etcd_head_response(&fields, &filtered);
     if (e == ERR_OK)
@@ -151,7 +157,7 @@ static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
 static void on_data(struct h2_up_stream *up, struct span in)
 {
     struct etcd_stream *s = of_up(up);
-    if (!s->app.head_sent) {
+    if (!s->app.head_sent && !s->has_prelude_head) {
         etcd_stream_finish(s, ERR_UPSTREAM_PROTOCOL, NULL);
         return;
     }
@@ -162,7 +168,8 @@ static void on_data(struct h2_up_stream *up, struct span in)
         etcd_stream_finish(s, e, NULL);
         return;
     }
-    h2_server_resume(&s->app);
+    if (s->app.head_sent)
+        h2_server_resume(&s->app);
     s->up_held += in.n;
     if (buf_len(&s->call.to_app) <= LIMIT_OUT_HIGH_BYTES) {
         h2_client_consume(up, s->up_held);
@@ -173,7 +180,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
 static void on_trailers(struct h2_up_stream *up, struct span fields)
 {
     struct etcd_stream *s = of_up(up);
-    if (s->app.head_sent)
+    if (s->app.head_sent || s->has_prelude_head)
         end(s, fields);
     else
         etcd_stream_finish(s, ERR_UPSTREAM_PROTOCOL, NULL);

@@ -14,6 +14,8 @@
  */
 #include "pb_text.h"
 #include "rpc.pb-c.h"
+#include "v3election.pb-c.h"
+#include "v3lock.pb-c.h"
 
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
@@ -43,9 +45,10 @@ static long deadline_ms;
 static const ProtobufCMethodDescriptor *find_method(const char *word, char *path)
 {
     static const ProtobufCServiceDescriptor *const services[] = {
-        &etcdserverpb__kv__descriptor, &etcdserverpb__watch__descriptor,
-        &etcdserverpb__lease__descriptor, &etcdserverpb__cluster__descriptor,
-        &etcdserverpb__maintenance__descriptor};
+        &etcdserverpb__kv__descriptor,          &etcdserverpb__watch__descriptor,
+        &etcdserverpb__lease__descriptor,       &etcdserverpb__cluster__descriptor,
+        &etcdserverpb__maintenance__descriptor, &v3lockpb__lock__descriptor,
+        &v3electionpb__election__descriptor};
     size_t i;
 
     for (i = 0; i < sizeof services / sizeof *services; i++) {

@@ -22,11 +22,9 @@ DENIED_CALLS = [
        "UserChangePassword", "UserGrantRole", "UserRevokeRole", "RoleAdd", "RoleGet", "RoleList",
        "RoleDelete", "RoleGrantPermission", "RoleRevokePermission")],
 ]
-# Known, but of a later version; and unknown.
+# Unknown to etcd too.
 UNIMPLEMENTED_CALLS = [
-    *["v3lockpb.Lock/" + m for m in ("Lock", "Unlock")],
-    *["v3electionpb.Election/" + m for m in ("Campaign", "Proclaim", "Leader", "Observe", "Resign")],
-    "etcdserverpb.KV/RangeStream", "etcdserverpb.KV/Nothing", "some.Service/Method",
+    "v3lockpb.Lock/TryLock", "v3electionpb.Election/Nothing", "etcdserverpb.KV/Nothing", "some.Service/Method",
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ]
 

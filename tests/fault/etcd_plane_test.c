@@ -196,8 +196,7 @@ static void calls_that_are_not_served_are_answered_before_upstream_is_touched(vo
     } rows[] = {
         {"/etcdserverpb.KV/Compact", 7, "etcdserver: permission denied"},
         {"/etcdserverpb.Maintenance/Snapshot", 7, "etcdserver: permission denied"},
-        {"/v3lockpb.Lock/Lock", 12,
-         "bulkhead: this version does not serve RangeStream, Lock or Election"},
+        {"/v3lockpb.Lock/TryLock", 12, "unknown method TryLock for service v3lockpb.Lock"},
         {"/etcdserverpb.KV/Nothing", 12, "unknown method Nothing for service etcdserverpb.KV"},
         {"/some.Other/Thing", 12, "unknown service some.Other"},
         {"/nothing", 12, "malformed method name: \"/nothing\""},

@@ -28,6 +28,7 @@ static bool is_own_lease(uint64_t id)
 /* Fields of a stored request that must be own: by message. */
 struct shape {
     uint32_t key, end, lease;
+    uint32_t deleted; /* a stored key that may be empty */
     struct {
         uint32_t field;
         const struct shape *sub;
@@ -42,6 +43,11 @@ static const struct shape txn = {.sub = {{1, &compare}, {2, &op}, {3, &op}}};
 static const struct shape watch = {.sub = {{1, &range}}};
 static const struct shape grant = {.lease = 2};
 static const struct shape lease = {.lease = 1};
+static const struct shape leased = {.key = 1, .lease = 2}; /* name */
+static const struct shape named = {.key = 1};
+static const struct shape unlock = {.deleted = 1};
+static const struct shape leader = {.key = 1, .deleted = 2, .lease = 4};
+static const struct shape held = {.sub = {{1, &leader}}};
 
 /* And of replies. */
 static const struct shape pair = {.key = 1};
@@ -54,6 +60,9 @@ static const struct shape txn_reply = {.sub = {{3, &op_reply}}};
 static const struct shape event = {.sub = {{2, &pair}, {3, &pair}}};
 static const struct shape watch_reply = {.sub = {{11, &event}}};
 static const struct shape ttl_reply = {.key = 5};
+static const struct shape lock_reply = {.key = 2};
+static const struct shape leader_reply = {.sub = {{2, &pair}}};
+static const struct shape pieces = {.sub = {{1, &pairs_2}}};
 static const struct shape opaque;
 
 static const struct {
@@ -77,6 +86,14 @@ static const struct {
     {"/etcdserverpb.Auth/Authenticate", &opaque, &opaque},
     {"/grpc.health.v1.Health/Check", &opaque, &opaque},
     {"/grpc.health.v1.Health/Watch", &opaque, &opaque},
+    {"/etcdserverpb.KV/RangeStream", &range, &pieces},
+    {"/v3lockpb.Lock/Lock", &leased, &lock_reply},
+    {"/v3lockpb.Lock/Unlock", &unlock, &opaque},
+    {"/v3electionpb.Election/Campaign", &leased, &opaque},
+    {"/v3electionpb.Election/Proclaim", &held, &opaque},
+    {"/v3electionpb.Election/Leader", &named, &leader_reply},
+    {"/v3electionpb.Election/Observe", &named, &leader_reply},
+    {"/v3electionpb.Election/Resign", &held, &opaque},
 };
 
 static void check_stored(const struct shape *shape, struct span m, unsigned depth)
@@ -92,6 +109,8 @@ static void check_stored(const struct shape *shape, struct span m, unsigned dept
         if (got.field == shape->end)
             CHECK(got.wire == 2 && (got.s.n == 0 || span_has_prefix(got.s, SPAN_LIT(P)) ||
                                     span_eq(got.s, SPAN_LIT(P_NEXT))));
+        if (got.field == shape->deleted)
+            CHECK(got.wire == 2 && (got.s.n == 0 || span_has_prefix(got.s, SPAN_LIT(P))));
         if (got.field == shape->lease)
             CHECK(got.wire == 0 && is_own_lease(got.v));
         for (size_t i = 0; i < 4 && shape->sub[i].sub != NULL; i++)
@@ -114,6 +133,8 @@ static struct span next_frame(struct span *frames)
 
 static void check_to_up(const struct etcd_call *c, const struct shape *stored)
 {
+    if (etcd_call_in_prelude(c))
+        stored = &grant;
     for (struct span s = buf_span(&c->to_up); s.n != 0;) {
         check_stored(stored, next_frame(&s), 0);
     }
@@ -210,6 +231,8 @@ static void run(size_t which, struct rng rng, struct span app, struct span up)
         CHECK(buf_len(&c.to_app) <= up.n || repeats_ids(which));
         check_to_app(&c, methods[which].reply, up);
         if (etcd_call_retry(&c, 9))
+            check_to_up(&c, methods[which].stored);
+        if (etcd_call_in_prelude(&c) && etcd_call_retry(&c, 0))
             check_to_up(&c, methods[which].stored);
     }
     etcd_call_deinit(&c);

@@ -68,7 +68,7 @@ static void each_method_has_the_policy_of_design_4_3(void **state)
         {"/etcdserverpb.KV/DeleteRange", ETCD_REWRITE},
         {"/etcdserverpb.KV/Txn", ETCD_REWRITE},
         {"/etcdserverpb.KV/Compact", ETCD_DENY},
-        {"/etcdserverpb.KV/RangeStream", ETCD_LATER},
+        {"/etcdserverpb.KV/RangeStream", ETCD_REWRITE},
         {"/etcdserverpb.Watch/Watch", ETCD_REWRITE},
         {"/etcdserverpb.Lease/LeaseGrant", ETCD_REWRITE},
         {"/etcdserverpb.Lease/LeaseRevoke", ETCD_REWRITE},
@@ -105,13 +105,13 @@ static void each_method_has_the_policy_of_design_4_3(void **state)
         {"/etcdserverpb.Auth/RoleDelete", ETCD_DENY},
         {"/etcdserverpb.Auth/RoleGrantPermission", ETCD_DENY},
         {"/etcdserverpb.Auth/RoleRevokePermission", ETCD_DENY},
-        {"/v3lockpb.Lock/Lock", ETCD_LATER},
-        {"/v3lockpb.Lock/Unlock", ETCD_LATER},
-        {"/v3electionpb.Election/Campaign", ETCD_LATER},
-        {"/v3electionpb.Election/Proclaim", ETCD_LATER},
-        {"/v3electionpb.Election/Leader", ETCD_LATER},
-        {"/v3electionpb.Election/Observe", ETCD_LATER},
-        {"/v3electionpb.Election/Resign", ETCD_LATER},
+        {"/v3lockpb.Lock/Lock", ETCD_REWRITE},
+        {"/v3lockpb.Lock/Unlock", ETCD_REWRITE},
+        {"/v3electionpb.Election/Campaign", ETCD_REWRITE},
+        {"/v3electionpb.Election/Proclaim", ETCD_REWRITE},
+        {"/v3electionpb.Election/Leader", ETCD_REWRITE},
+        {"/v3electionpb.Election/Observe", ETCD_REWRITE},
+        {"/v3electionpb.Election/Resign", ETCD_REWRITE},
         {"/grpc.health.v1.Health/Check", ETCD_LOCAL},
         {"/grpc.health.v1.Health/Watch", ETCD_LOCAL},
     };
@@ -124,9 +124,7 @@ static void each_method_has_the_policy_of_design_4_3(void **state)
         assert_non_null(route);
         assert_int_equal(route->policy, rows[i].policy);
         enum err e = etcd_route_refusal(route, &text);
-        assert_int_equal(e, rows[i].policy == ETCD_DENY    ? ERR_DENIED
-                            : rows[i].policy == ETCD_LATER ? ERR_UNIMPLEMENTED
-                                                           : ERR_OK);
+        assert_int_equal(e, rows[i].policy == ETCD_DENY ? ERR_DENIED : ERR_OK);
         /* Whatever is rewritten strips leases, which takes the tag. */
         assert_true(route->policy != ETCD_REWRITE || route->needs_tag);
         assert_true(route->policy != ETCD_REWRITE || route->request != NULL ||
