@@ -32,10 +32,23 @@ STOP_S = 15.0  # a process that got SIGTERM; then SIGKILL, and that is a failure
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_ENDINGS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
-def _die_with_parent():
+def _in_child():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
+
+
+def _spawn(owner, argv, **kwargs):
+    """owner.popen = a new child. A signal that arrives meanwhile waits until the child is known, so
+    that none is forgotten."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    try:
+        owner.popen = subprocess.Popen(argv, start_new_session=True, preexec_fn=_in_child, **kwargs)
+        owner.pid = owner.popen.pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class StackError(Exception):
@@ -64,17 +77,15 @@ def free_port():
         return s.getsockname()[1]
 
 
-def find_program(*names):
-    """Path of the first program that exists, sbin included, or an error that names the package."""
-    packages = {"etcd": "etcd-server", "etcdctl": "etcd-client", "nats-server": "nats-server",
-                "promtool": "prometheus"}
-    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
-    for name in names:
-        found = shutil.which(name, path=path)
-        if found:
-            return found
-    package = packages.get(names[0], names[0])
-    raise StackError(f"{names[0]} is not installed: apt-get install {package}")
+def find_program(name):
+    """Debian's program before any other, so that two machines test the same; E2E_ETCD,
+    E2E_NATS_SERVER, … name another one. If there is none, the error names the package."""
+    chosen = os.environ.get("E2E_" + name.upper().replace("-", "_"))
+    found = chosen or shutil.which(name, path="/usr/bin:/usr/sbin:" + os.environ.get("PATH", ""))
+    if not found:
+        package = {"etcd": "etcd-server", "etcdctl": "etcd-client", "promtool": "prometheus"}.get(name, name)
+        raise StackError(f"{name} is not installed: apt-get install {package}")
+    return found
 
 
 def sidecar_binary():
@@ -98,10 +109,7 @@ class Process:
                 del full_env[key]
         full_env.update(env or {})
         with open(self.log_path, "wb") as err, open(self.out_path, "ab") as out:
-            self.popen = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=full_env, cwd=directory,
-                start_new_session=True, preexec_fn=_die_with_parent)
-        self.pid = self.popen.pid
+            _spawn(self, argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=full_env, cwd=directory)
 
     def log(self):
         with open(self.log_path, "rb") as f:
@@ -230,10 +238,7 @@ class Lines(Process):
         self.name, self.argv, self.buffer = name, argv, b""
         self.log_path = os.path.join(directory, name + ".log")
         with open(self.log_path, "wb") as err:
-            self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                          stderr=err, start_new_session=True,
-                                          preexec_fn=_die_with_parent)
-        self.pid = self.popen.pid
+            _spawn(self, argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err)
 
     def tell(self, line):
         """Sends a command; its answer is fetched by answer(), so several clients can be waited on."""
@@ -351,7 +356,7 @@ def run(argv, stdin=None, env=None, timeout=60, **kwargs):
     full_env = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD", "NATS", "DYN"))}
     full_env.update(env or {})
     return subprocess.run(argv, input=stdin, env=full_env, timeout=timeout, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_in_child, **kwargs)
 
 
 def etcdctl(endpoint, *args, stdin=None, timeout=30):
