@@ -106,6 +106,17 @@ static enum err flush_later(struct nats_session *s, enum nats_side to)
     return e;
 }
 
+/* A piece of a message that side from is sending, to the other one. */
+static enum err pass(struct nats_session *s, enum nats_side from, struct span piece)
+{
+    struct buf *out = &s->out[other(from)];
+    enum err e = buf_append(out, piece);
+    if (e == ERR_OK && from == SIDE_APP && s->trace.left != 0)
+        count(s->ns->counters, COUNTER_DENIED_TRACE,
+              nats_trace_blunt(&s->trace, out->data + out->tail - piece.n, piece.n));
+    return e;
+}
+
 enum err nats_payload_begin(struct nats_session *s, enum nats_side from, uint32_t n, bool drop,
                             struct span *in)
 {
@@ -119,7 +130,7 @@ enum err nats_payload_begin(struct nats_session *s, enum nats_side from, uint32_
     f->left = at_once ? 0 : n + CRLF_BYTES;
     if (!at_once)
         return ERR_OK;
-    enum err e = buf_append(&s->out[other(from)], span_head(*in, whole));
+    enum err e = pass(s, from, span_head(*in, whole));
     *in = span_skip(*in, whole);
     return e;
 }
@@ -135,7 +146,7 @@ static enum err payload_step(struct nats_session *s, enum nats_side from, struct
         struct span piece = span_head(*in, f->left - CRLF_BYTES);
         if (!f->drop) {
             piece = span_head(piece, LIMIT_OUT_HIGH_BYTES - buf_len(out));
-            e = buf_append(out, piece);
+            e = pass(s, from, piece);
         }
         f->left -= (uint32_t)piece.n;
         *in = span_skip(*in, piece.n);

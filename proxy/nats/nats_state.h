@@ -16,6 +16,7 @@
 #include "nats/nats_oks.h"
 #include "nats/nats_session.h"
 #include "nats/nats_subs.h"
+#include "nats/nats_trace.h"
 #include "wire/nats_parse.h"
 
 enum nats_state { NATS_WAIT_INFO, NATS_WAIT_CONNECT, NATS_OPEN, NATS_CLOSING, NATS_STATES };
@@ -34,6 +35,7 @@ struct nats_session {
     struct buf later[SIDES]; /* own lines behind the payload that is passing to this side */
     struct nats_oks oks;
     struct nats_subs subs;
+    struct nats_trace trace; /* of the payload that the application is sending */
     uint32_t max_payload;    /* of the last INFO; 0 = unknown */
     uint32_t pings;          /* of the application, unanswered */
     uint32_t barrier_behind; /* of those, how many are to be answered before our own PING */

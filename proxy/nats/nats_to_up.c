@@ -106,6 +106,9 @@ static enum err publish(struct nats_session *s, const struct nats_line *l, struc
     if (e != ERR_OK)
         return e;
     count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
+    s->trace = (struct nats_trace){0};
+    if (l->op == NATS_OP_HPUB && !nats_parse_size(l->header_text, &s->trace.left))
+        return ERR_SYNTAX; /* UNTESTED: the parser took it for a size */
     return nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in);
 }
 

@@ -32,6 +32,26 @@ static void headers_are_counted_and_copied(void **state)
          APP_HEARS("HMSG foo 1 r 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"));
 }
 
+/* To a server from 2.11 on, Nats-Trace-Dest names a subject to publish to: outside every slice. */
+static void a_header_that_makes_the_server_publish_elsewhere_is_blunted(void **state)
+{
+    (void)state;
+    PLAY(
+        "a", HELLO,
+        APP("HPUB foo 58 60\r\nNATS/1.0\r\nA: b\r\nNats-Trace-Dest: "
+            "bh.e.b.~.~.~.secret\r\n\r\n\r\nhi\r\n"),
+        UP_HEARS("HPUB bh.e.a.~.~.~.foo 58 60\r\nNATS/1.0\r\nA: b\r\n"
+                 "Nats-Trace_Dest: bh.e.b.~.~.~.secret\r\n\r\n\r\nhi\r\n"),
+        /* Another case, several times, names that only begin so, values, payloads. */
+        APP("HPUB foo 77 95\r\nNATS/1.0\r\n\nNATS-TRACE-Only: Nats-Trace-Dest\r\n"
+            "Nats-Trace: x\r\nnats-trace-\r\n\r\n\r\nNats-Trace-Dest: x\r\n"),
+        UP_HEARS("HPUB bh.e.a.~.~.~.foo 77 95\r\nNATS/1.0\r\n\nNATS-TRACE_Only: Nats-Trace-Dest\r\n"
+                 "Nats-Trace: x\r\nnats-trace_\r\n\r\n\r\nNats-Trace-Dest: x\r\n"),
+        /* No headers, nothing to blunt. */
+        APP("PUB foo 17\r\n\nNats-Trace-Dest:\r\n"),
+        UP_HEARS("PUB bh.e.a.~.~.~.foo 17\r\n\nNats-Trace-Dest:\r\n"));
+}
+
 static void what_a_non_pedantic_server_takes_passes_inside_the_slice(void **state)
 {
     (void)state;
@@ -179,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_publish_gets_the_prefix),
         cmocka_unit_test(a_publish_in_the_root_gets_the_roots_prefix),
         cmocka_unit_test(headers_are_counted_and_copied),
+        cmocka_unit_test(a_header_that_makes_the_server_publish_elsewhere_is_blunted),
         cmocka_unit_test(what_a_non_pedantic_server_takes_passes_inside_the_slice),
         cmocka_unit_test(a_literal_subscription_listens_to_its_own_slice),
         cmocka_unit_test(a_queue_group_carries_the_namespace_on_events),
