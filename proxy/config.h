@@ -15,6 +15,7 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "etcd/etcd_rules.h"
 #include "policy/ns_path.h"
 #include "policy/subject_map.h"
 
@@ -22,7 +23,6 @@ enum { CONFIG_ADDRS_MAX = 16, CONFIG_ERROR_BYTES = 1024 };
 
 enum config_command { COMMAND_SERVE = 1, COMMAND_RUN = 2, COMMAND_CHECK = 4, COMMAND_HEALTH = 8 };
 enum config_view { VIEW_OWN, VIEW_SUBTREE };
-enum config_profile { PROFILE_STRICT, PROFILE_TRUSTED };
 /* Where a value came from, weakest first. */
 enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
 
@@ -41,7 +41,7 @@ struct config_tls {
 struct config {
     struct ns_path ns;
     enum config_view view;
-    enum config_profile profile;
+    struct etcd_rules etcd_rules;                   /* profile, compact, status, credentials */
     char key_root[65];                              /* R, design.md 4.1; default "bh/" */
     char subject_root[33];                          /* B, design.md 5.1; default "bh" */
     struct config_addrs etcd_upstream, etcd_listen; /* a plane without an upstream is off */

@@ -54,12 +54,39 @@ static enum err set_view(struct config_loader *l, enum option o)
 
 static enum err set_profile(struct config_loader *l, enum option o)
 {
-    l->c->profile = PROFILE_STRICT;
-    if (is_word(l, o, "strict"))
-        return ERR_OK;
-    if (is_word(l, o, "trusted"))
-        return fail_only(l, o, "this profile is not available in this version; use strict");
-    return fail_only(l, o, "the profile is strict (trusted is not available in this version)");
+    l->c->etcd_rules.is_trusted = is_word(l, o, "trusted");
+    return l->c->etcd_rules.is_trusted || is_word(l, o, "strict")
+               ? ERR_OK
+               : fail_only(l, o, "the profile is strict or trusted");
+}
+
+static enum err set_compact(struct config_loader *l, enum option o)
+{
+    static const char *const words[] = {[ETCD_COMPACT_DENY] = "deny",
+                                        [ETCD_COMPACT_IGNORE] = "ignore",
+                                        [ETCD_COMPACT_FORWARD] = "forward"};
+    for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+        if (is_word(l, o, words[i])) {
+            l->c->etcd_rules.compact = (enum etcd_compact)i;
+            return ERR_OK;
+        }
+    return fail_only(l, o, "deny, ignore or forward is possible");
+}
+
+static enum err set_status(struct config_loader *l, enum option o)
+{
+    l->c->etcd_rules.mask_status = is_word(l, o, "mask");
+    return l->c->etcd_rules.mask_status || is_word(l, o, "forward")
+               ? ERR_OK
+               : fail_only(l, o, "forward or mask is possible");
+}
+
+static enum err set_credentials(struct config_loader *l, enum option o)
+{
+    l->c->etcd_rules.client_credentials = is_word(l, o, "client");
+    return l->c->etcd_rules.client_credentials || is_word(l, o, "sidecar")
+               ? ERR_OK
+               : fail_only(l, o, "sidecar or client is possible");
 }
 
 static enum err set_config(struct config_loader *l, enum option o)

@@ -67,6 +67,7 @@ static enum err open_etcd(struct sidecar *s, struct buf *error)
         .ns = &c->ns,
         .key_root = span_str(c->key_root),
         .tls = tls_names(&c->etcd_tls),
+        .rules = c->etcd_rules,
         .upstream = c->etcd_upstream.a,
         .upstreams = c->etcd_upstream.n,
         .listen = c->etcd_listen.a,

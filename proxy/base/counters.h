@@ -17,7 +17,14 @@ enum counter {
     COUNTER_COUNT
 };
 
-enum gauge { GAUGE_ETCD_CONNS, GAUGE_NATS_CONNS, GAUGE_ETCD_STREAMS, GAUGE_NATS_SUBS, GAUGE_COUNT };
+enum gauge {
+    GAUGE_ETCD_CONNS,
+    GAUGE_NATS_CONNS,
+    GAUGE_ETCD_STREAMS,
+    GAUGE_ETCD_TRUSTED,
+    GAUGE_NATS_SUBS,
+    GAUGE_COUNT
+};
 
 enum { LATENCY_BUCKETS = 16 }; /* upper bounds 2^i * 32 us; the last one is +Inf */
 /* etcd: from a unary call to its answer. NATS: from the dial to the server's INFO, once a

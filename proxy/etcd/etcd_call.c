@@ -167,13 +167,14 @@ static uint8_t *writable(struct span message)
     return (uint8_t *)(uintptr_t)message.p;
 }
 
+/* The id that the application wrote, or that of another member, may take more bytes. */
 static bool may_grow(const struct etcd_call *c)
 {
     return c->route->kind == ETCD_KIND_LEASE_KEEP_ALIVE ||
-           c->route->kind == ETCD_KIND_LEASE_TIME_TO_LIVE;
+           c->route->kind == ETCD_KIND_LEASE_TIME_TO_LIVE || c->route->kind == ETCD_KIND_STATUS;
 }
 
-static enum err echoing_reply(struct etcd_call *c, struct span message)
+static enum err growing_reply(struct etcd_call *c, struct span message)
 {
     struct etcd_pass pass = {.call = c, .lease_asked = c->lease_asked};
     if (c->route->kind == ETCD_KIND_LEASE_KEEP_ALIVE &&
@@ -190,7 +191,7 @@ static enum err reply(struct etcd_call *c, struct span message)
     if (c->route->response == NULL)
         return grpc_reader_give(&c->from_up, message, &c->to_app);
     if (may_grow(c))
-        return echoing_reply(c, message);
+        return growing_reply(c, message);
     enum err e = pb_splice_in_place(c->route->response, &pass, writable(message), message.n,
                                     &message.n);
     if (e != ERR_OK)

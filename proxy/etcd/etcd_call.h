@@ -13,6 +13,7 @@
 
 #include "base/counters.h"
 #include "base/rng.h"
+#include "etcd/etcd_rules.h"
 #include "policy/key_map.h"
 #include "policy/lease_tag.h"
 #include "wire/grpc_frame.h"
@@ -64,8 +65,18 @@ const struct etcd_route *etcd_route_find(struct span path);
  * ERR_UNIMPLEMENTED for NULL. *ret_message, always written, is static: the
  * grpc-message before percent-encoding. */
 enum err etcd_route_refusal(const struct etcd_route *route, const char **ret_message) ATTR_MUST_USE;
-/* Every route, for the documentation's table and for tests. */
+/* Every route as it is by default, for the documentation's table and for tests. */
 const struct etcd_route *etcd_route_table(size_t *ret_n);
+
+/* The routes of one sidecar: the table, with the configuration applied once, at start. */
+enum { ETCD_ROUTES_MAX = 56 };
+struct etcd_routes {
+    size_t n;
+    struct etcd_route route[ETCD_ROUTES_MAX];
+};
+void etcd_routes_init(struct etcd_routes *r, const struct etcd_rules *rules);
+/* As etcd_route_find(). */
+const struct etcd_route *etcd_routes_find(const struct etcd_routes *r, struct span path);
 
 struct etcd_call {
     const struct etcd_route *route; /* shares */

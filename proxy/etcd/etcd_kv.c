@@ -171,18 +171,3 @@ static const struct pb_field delete_range_response_fields[] = {
 };
 const struct pb_message etcd_delete_range_response = {
     delete_range_response_fields, ARRAY_LEN(delete_range_response_fields), NULL, NULL, false};
-
-/* AlarmRequest.action: only GET, which is 0, is forwarded (design.md 4.3). */
-static enum err only_get(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
-{
-    (void)ctx;
-    (void)f;
-    *ret_v = v;
-    return v == 0 ? ERR_OK : ERR_DENIED;
-}
-
-static const struct pb_field alarm_request_fields[] = {
-    [1] = {.action = PB_NUMBER, .number = only_get},
-};
-const struct pb_message etcd_alarm_request = {alarm_request_fields, ARRAY_LEN(alarm_request_fields),
-                                              NULL, NULL, false};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etcd_local - calls that are answered here: MemberList, Authenticate, AuthStatus, grpc.health.
+ * etcd_local - calls that are answered here: MemberList, Authenticate, AuthStatus, grpc.health, and
+ * Compact where it is ignored.
  *
  * The member list names one member, the sidecar: clients that follow it (Go's Sync) come back to us
  * and never learn an address of the store. They skip members without a name.
@@ -75,7 +76,7 @@ enum err etcd_local_request(struct etcd_call *c, struct span message)
     case ETCD_KIND_HEALTH_WATCH:
         return health_request(c, message);
     default:
-        return ERR_OK; /* MemberList, AuthStatus: nothing in the request matters */
+        return ERR_OK; /* MemberList, AuthStatus, Compact: nothing in the request matters */
     }
 }
 
@@ -108,6 +109,7 @@ enum err etcd_local_answer(struct etcd_call *c)
         write_member_list(&w, c->ns);
         break;
     case ETCD_KIND_AUTH_STATUS:
+    case ETCD_KIND_COMPACT:
         write_header(&w, c->ns, true);
         break;
     case ETCD_KIND_HEALTH_CHECK:

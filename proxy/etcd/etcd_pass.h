@@ -24,6 +24,8 @@ enum etcd_kind {
     ETCD_KIND_AUTH_STATUS,
     ETCD_KIND_HEALTH_CHECK,
     ETCD_KIND_HEALTH_WATCH,
+    ETCD_KIND_COMPACT,
+    ETCD_KIND_STATUS,
 };
 
 struct etcd_pass {
@@ -37,7 +39,8 @@ struct etcd_pass {
     /* LeaseGrant, LeaseKeepAlive, LeaseTimeToLive, locks and elections. Request: the last ID, as
      * the application wrote it; reply: what it sees. */
     int64_t lease_asked;
-    bool wants_lease; /* a request of v3lock or v3election without one: see etcd_prelude.c */
+    bool wants_lease;   /* a request of v3lock or v3election without one: see etcd_prelude.c */
+    uint64_t member_id; /* StatusResponse: of its header */
     /* WatchResponse */
     unsigned events, events_kept;
     bool must_send; /* says something besides its events */
@@ -85,7 +88,7 @@ extern const struct pb_message etcd_lease_revoke_request;
 extern const struct pb_message etcd_lease_keep_alive_request, etcd_lease_keep_alive_response;
 extern const struct pb_message etcd_lease_time_to_live_request, etcd_lease_time_to_live_response;
 extern const struct pb_message etcd_lease_leases_response;
-extern const struct pb_message etcd_alarm_request;
+extern const struct pb_message etcd_alarm_request, etcd_masked_status_response;
 extern const struct pb_message etcd_leased_request, etcd_held_request, etcd_leader_request;
 extern const struct pb_message etcd_unlock_request, etcd_lock_response, etcd_campaign_response;
 extern const struct pb_message etcd_leader_response;

@@ -74,7 +74,7 @@ static const struct etcd_route routes[] = {
     {PATH("/etcdserverpb.Cluster/MemberList"), .policy = ETCD_LOCAL, .needs_tag = true,
      .kind = ETCD_KIND_MEMBER_LIST},
     DENY("/etcdserverpb.Maintenance/HashKV"),
-    {PATH("/etcdserverpb.Maintenance/Status"), .policy = ETCD_FORWARD},
+    {PATH("/etcdserverpb.Maintenance/Status"), .policy = ETCD_FORWARD, .kind = ETCD_KIND_STATUS},
     DENY("/etcdserverpb.Auth/UserRevokeRole"),
     DENY("/etcdserverpb.Cluster/MemberRemove"),
     DENY("/etcdserverpb.Cluster/MemberUpdate"),
@@ -82,7 +82,7 @@ static const struct etcd_route routes[] = {
      .client_streams = true, .server_streams = true, .needs_tag = true,
      .request = &etcd_lease_keep_alive_request, .response = &etcd_lease_keep_alive_response,
      .kind = ETCD_KIND_LEASE_KEEP_ALIVE},
-    DENY("/etcdserverpb.Maintenance/Snapshot"),
+    {PATH("/etcdserverpb.Maintenance/Snapshot"), .policy = ETCD_DENY, .server_streams = true},
     DENY("/etcdserverpb.Cluster/MemberPromote"),
     {PATH("/etcdserverpb.Lease/LeaseTimeToLive"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_lease_time_to_live_request, .response = &etcd_lease_time_to_live_response,
@@ -103,20 +103,69 @@ static int route_cmp(struct span a, struct span b)
     return memcmp(a.p, b.p, a.n);
 }
 
-const struct etcd_route *etcd_route_find(struct span path)
+static const struct etcd_route *find(const struct etcd_route *table, size_t n, struct span path)
 {
-    size_t low = 0, high = ARRAY_LEN(routes);
+    size_t low = 0, high = n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int r = path.n == 0 ? -1 : route_cmp(path, routes[middle].path);
+        int r = path.n == 0 ? -1 : route_cmp(path, table[middle].path);
         if (r == 0)
-            return &routes[middle];
+            return &table[middle];
         if (r < 0)
             high = middle;
         else
             low = middle + 1;
     }
     return NULL;
+}
+
+const struct etcd_route *etcd_route_find(struct span path)
+{
+    return find(routes, ARRAY_LEN(routes), path);
+}
+
+const struct etcd_route *etcd_routes_find(const struct etcd_routes *r, struct span path)
+{
+    return find(r->route, r->n, path);
+}
+
+/* As if the sidecar were not there. */
+static void forward(struct etcd_route *route)
+{
+    *route = (struct etcd_route){.path = route->path,
+                                 .policy = ETCD_FORWARD,
+                                 .lane = route->lane,
+                                 .client_streams = route->client_streams,
+                                 .server_streams = route->server_streams};
+}
+
+static void apply(const struct etcd_rules *rules, struct etcd_route *route)
+{
+    bool is_compact = span_eq(route->path, SPAN_LIT("/etcdserverpb.KV/Compact"));
+    bool is_auth = route->kind == ETCD_KIND_AUTHENTICATE || route->kind == ETCD_KIND_AUTH_STATUS;
+    bool is_served = route->policy != ETCD_DENY && route->policy != ETCD_LOCAL;
+    if (is_compact && rules->compact == ETCD_COMPACT_IGNORE) {
+        route->policy = ETCD_LOCAL;
+        route->needs_tag = true;
+        route->kind = ETCD_KIND_COMPACT;
+    } else if (is_compact && rules->compact == ETCD_COMPACT_FORWARD) {
+        forward(route);
+    } else if (is_auth && rules->client_credentials) {
+        forward(route);
+    } else if (route->kind == ETCD_KIND_STATUS && rules->mask_status) {
+        route->response = &etcd_masked_status_response;
+    } else if (rules->is_trusted && (!is_served || route->request == &etcd_alarm_request)) {
+        forward(route);
+    }
+}
+
+void etcd_routes_init(struct etcd_routes *r, const struct etcd_rules *rules)
+{
+    _Static_assert(ARRAY_LEN(routes) <= ETCD_ROUTES_MAX, "the table fits");
+    r->n = ARRAY_LEN(routes);
+    memcpy(r->route, routes, sizeof routes);
+    for (size_t i = 0; i < r->n; i++)
+        apply(rules, &r->route[i]);
 }
 
 const struct etcd_route *etcd_route_table(size_t *ret_n)

@@ -6,16 +6,19 @@
 #include "base/check.h"
 
 /* -- the application's request -- */
+static bool is_credential(struct span name)
+{
+    return span_eq(name, SPAN_LIT("token")) || span_eq(name, SPAN_LIT("authorization"));
+}
+
 /* Fields that do not go upstream as they are; pseudo fields are dropped by their colon. */
 static bool is_dropped(struct span name)
 {
     static const struct span dropped[] = {
         {(const uint8_t *)"te", 2},
         {(const uint8_t *)"host", 4},
-        {(const uint8_t *)"token", 5},
         {(const uint8_t *)"content-type", 12},
         {(const uint8_t *)"grpc-timeout", 12},
-        {(const uint8_t *)"authorization", 13},
         {(const uint8_t *)"grpc-encoding", 13},
         {(const uint8_t *)"content-length", 14},
         {(const uint8_t *)"accept-encoding", 15},
@@ -26,7 +29,7 @@ static bool is_dropped(struct span name)
     for (size_t i = 0; i < ARRAY_LEN(dropped); i++)
         if (span_eq(name, dropped[i]))
             return true;
-    return span_has_prefix(name, SPAN_LIT("grpcgateway-"));
+    return is_credential(name) || span_has_prefix(name, SPAN_LIT("grpcgateway-"));
 }
 
 /* False: not a timeout. */
@@ -67,7 +70,8 @@ enum err etcd_head_read(struct etcd_stream *s, struct span fields, struct etcd_h
     struct span method = SPAN_NONE, type = SPAN_NONE;
     struct h2_field f;
     while (h2_field_next(&fields, &f)) {
-        if (!is_dropped(f.name)) {
+        if (!is_dropped(f.name) ||
+            (is_credential(f.name) && s->plane->options.rules.client_credentials)) {
             enum err e = h2_field_add(&s->head, &f);
             if (e != ERR_OK)
                 return e;
@@ -92,7 +96,7 @@ enum err etcd_head_read(struct etcd_stream *s, struct span fields, struct etcd_h
     else if (!span_eq(method, SPAN_LIT("POST")))
         refuse(&h, 405, 13, "gRPC calls are POST, not", method);
     else
-        h.route = etcd_route_find(h.path);
+        h.route = etcd_routes_find(&s->plane->routes, h.path);
     *ret_head = h;
     return ERR_OK;
 }

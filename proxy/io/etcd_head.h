@@ -7,7 +7,8 @@
  *   grpc-timeout                                                 too; what is left, if we waited
  *   :authority                                                   the upstream's
  *   te, content-type, grpc-accept-encoding                       ours
- *   token, authorization, grpcgateway-...                        nowhere: credentials are ours
+ *   token, authorization         nowhere: credentials are ours; upstream with credentials: client
+ *   grpcgateway-...                                              nowhere
  *   the response's fields and trailers                           pass, but grpc-accept-encoding
  */
 #ifndef IO_ETCD_HEAD_H

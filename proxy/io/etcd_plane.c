@@ -228,6 +228,13 @@ static void release(struct etcd_plane *p)
 static enum err init_ns(struct etcd_plane *p)
 {
     p->ns.counters = &p->loop->counters;
+    etcd_routes_init(&p->routes, &p->options.rules);
+    p->loop->counters.gauge[GAUGE_ETCD_TRUSTED] = p->options.rules.is_trusted;
+    if (p->options.rules.is_trusted)
+        log_event(LOG_WARN,
+                  "profile trusted: applications administer the shared etcd, and can reach other "
+                  "namespaces",
+                  NULL);
     p->ns.rng = (struct rng){rng_next(&p->loop->rng)};
     return key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
 }

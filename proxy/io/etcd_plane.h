@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/buf.h"
+#include "etcd/etcd_rules.h"
 #include "io/loop.h"
 #include "io/tls_context.h"
 #include "policy/ns_path.h"
@@ -20,6 +21,7 @@ struct etcd_plane_options {
     const struct ns_path *ns; /* borrowed for the plane's life, like everything here */
     struct span key_root;     /* R */
     struct tls_names tls;
+    struct etcd_rules rules;
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;

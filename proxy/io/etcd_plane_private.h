@@ -25,6 +25,7 @@ struct etcd_plane {
     struct loop *loop;                 /* shares */
     struct h2_hub hub;
     struct etcd_ns ns;
+    struct etcd_routes routes;
     struct listener *listener; /* owned */
     struct addr addr;
     struct tls_context *tls_up;  /* owned; for https:// upstreams; NULL: there are none */

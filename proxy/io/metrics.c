@@ -26,6 +26,8 @@ static const struct {
     [GAUGE_NATS_CONNS] = {"bulkhead_open_connections", "plane=\"nats\"", ""},
     [GAUGE_ETCD_STREAMS] = {"bulkhead_open_streams", "plane=\"etcd\"",
                             "HTTP/2 streams (calls) of applications that are open now."},
+    [GAUGE_ETCD_TRUSTED] = {"bulkhead_trusted", "plane=\"etcd\"",
+                            "1 if the profile is trusted: nothing of etcd is denied."},
     [GAUGE_NATS_SUBS] = {"bulkhead_open_subscriptions", "",
                          "NATS subscriptions of applications that are open now."},
 };

@@ -19,6 +19,7 @@ static void begin(struct fixture *f)
     memset(f, 0, sizeof *f);
     assert_int_equal(loop_init(&f->l), ERR_OK);
     f->plane.loop = &f->l;
+    etcd_routes_init(&f->plane.routes, &f->plane.options.rules);
     f->s.plane = &f->plane;
     memcpy(f->client.authority, "etcd:2379", sizeof "etcd:2379");
 }
@@ -101,6 +102,23 @@ static void metadata_passes_and_credentials_go_nowhere(void **state)
     assert_null(sent(&f, "grpcgateway-accept").p);
     assert_null(sent(&f, "content-length").p);
     assert_int_equal(f.s.deadline_ms, loop_now_ms(&f.l) + 4999);
+    end(&f);
+}
+
+static void credentials_of_the_client_pass_if_they_count(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.plane.options.rules.client_credentials = true;
+    add_call(&f, "/etcdserverpb.KV/Range");
+    add(&f, "token", "mine");
+    add(&f, "authorization", "Bearer mine");
+    add(&f, "grpcgateway-authorization", "not mine");
+    (void)read_head(&f);
+    assert_span_equal(sent(&f, "token"), SPAN_LIT("mine"));
+    assert_span_equal(sent(&f, "authorization"), SPAN_LIT("Bearer mine"));
+    assert_null(sent(&f, "grpcgateway-authorization").p);
     end(&f);
 }
 
@@ -197,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_passes_and_credentials_go_nowhere),
+        cmocka_unit_test(credentials_of_the_client_pass_if_they_count),
         cmocka_unit_test(what_is_no_grpc_call_is_refused_below_grpc),
         cmocka_unit_test(unknown_paths_get_grpc_gos_words),
         cmocka_unit_test(a_response_loses_only_its_accepted_encodings),

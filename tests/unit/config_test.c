@@ -164,8 +164,11 @@ static const struct {
      "--view \"subtree\": the view of descendants is not available in this version; use own"},
     {{.argv = {UP, "--view", "all"}},
      "--view \"all\": the view is own (subtree is not available in this version)"},
-    {{.argv = {UP, "--profile", "trusted"}},
-     "--profile \"trusted\": this profile is not available in this version; use strict"},
+    {{.argv = {UP, "--profile", "open"}}, "--profile \"open\": the profile is strict or trusted"},
+    {{.argv = {UP, "--compact", "maybe"}},
+     "--compact \"maybe\": deny, ignore or forward is possible"},
+    {{.argv = {UP, "--status=hide"}}, "--status \"hide\": forward or mask is possible"},
+    {{.argv = {UP, "--credentials=none"}}, "--credentials \"none\": sidecar or client is possible"},
     {{.argv = {"--etcd-upstream", "http://e", "--etcd-ca=c"}},
      "etcd-ca, etcd-cert or etcd-server-name is given, but every etcd-upstream is http://; write "
      "https://, or leave them out"},

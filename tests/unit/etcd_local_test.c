@@ -124,6 +124,59 @@ static void a_local_call_needs_exactly_one_request(void **state)
     rig_close(&rig);
 }
 
+static void an_ignored_compaction_is_told_as_done(void **state)
+{
+    (void)state;
+    struct etcd_routes routes;
+    struct pb_build m = {0}, want = {0}, header = {0};
+    etcd_routes_init(&routes, &(struct etcd_rules){.compact = ETCD_COMPACT_IGNORE});
+    rig_open(&rig, "/etcdserverpb.Cluster/MemberList");
+    rig.ns.member_id = 22;
+    rig.ns.revision = 33;
+    etcd_call_deinit(&rig.call);
+    etcd_call_init(&rig.call, &rig.ns,
+                   etcd_routes_find(&routes, SPAN_LIT("/etcdserverpb.KV/Compact")));
+    pb_num(&m, 1, 12);
+    pb_num(&header, 2, 22);
+    pb_num(&header, 3, 33);
+    pb_sub(&want, 1, &header);
+    assert_int_equal(rig_ask(&rig, &m), ERR_OK);
+    assert_int_equal(etcd_call_end_app(&rig.call), ERR_OK);
+    assert_replied(&rig, &want);
+    assert_int_equal(buf_len(&rig.call.to_up), 0);
+    rig_close(&rig);
+}
+
+static void a_masked_status_shows_a_member_alone(void **state)
+{
+    (void)state;
+    struct etcd_routes routes;
+    struct pb_build m = {0}, want = {0}, header = {0};
+    etcd_routes_init(&routes, &(struct etcd_rules){.mask_status = true});
+    rig_open(&rig, "/etcdserverpb.Maintenance/Status");
+    etcd_call_deinit(&rig.call);
+    etcd_call_init(&rig.call, &rig.ns,
+                   etcd_routes_find(&routes, SPAN_LIT("/etcdserverpb.Maintenance/Status")));
+    pb_num(&header, 2, UINT64_MAX);
+    pb_sub(&m, 1, &header);
+    pb_str(&m, 2, "3.6.14");
+    want = m;
+    for (uint32_t i = 3; i <= 13; i++) {
+        bool is_text = i == 8 || i == 11 || i == 13, is_shown = i == 6 || i == 10 || i == 11;
+        if (is_text)
+            pb_str(&m, i, "text");
+        else
+            pb_num(&m, i, 5);
+        if (is_text && is_shown)
+            pb_str(&want, i, "text");
+        else if (!is_text)
+            pb_num(&want, i, i == 4 ? UINT64_MAX : is_shown ? 5 : 0);
+    }
+    assert_int_equal(rig_reply(&rig, &m), ERR_OK);
+    assert_replied(&rig, &want);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +186,8 @@ int main(void)
         cmocka_unit_test(health_is_that_of_the_upstream),
         cmocka_unit_test(a_health_watch_tells_each_change_once),
         cmocka_unit_test(a_local_call_needs_exactly_one_request),
+        cmocka_unit_test(an_ignored_compaction_is_told_as_done),
+        cmocka_unit_test(a_masked_status_shows_a_member_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,69 @@ static void streams_take_the_stream_lane(void **state)
     assert_true(find("/grpc.health.v1.Health/Watch")->stays_open);
 }
 
+/* -- the configuration (design.md 4.3) -- */
+static struct etcd_routes routes;
+
+static const struct etcd_route *with(struct etcd_rules rules, const char *path)
+{
+    etcd_routes_init(&routes, &rules);
+    return etcd_routes_find(&routes, span_str(path));
+}
+
+static void without_a_configuration_the_routes_are_the_table(void **state)
+{
+    (void)state;
+    size_t n;
+    const struct etcd_route *table = etcd_route_table(&n);
+    etcd_routes_init(&routes, &(struct etcd_rules){0});
+    assert_int_equal(routes.n, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct etcd_route *r = etcd_routes_find(&routes, table[i].path);
+        assert_memory_equal(r, &table[i], sizeof *r);
+    }
+    assert_null(etcd_routes_find(&routes, SPAN_LIT("/etcdserverpb.KV/Nothing")));
+}
+
+static void compact_is_denied_ignored_or_forwarded(void **state)
+{
+    (void)state;
+    static const enum etcd_policy want[] = {[ETCD_COMPACT_DENY] = ETCD_DENY,
+                                            [ETCD_COMPACT_IGNORE] = ETCD_LOCAL,
+                                            [ETCD_COMPACT_FORWARD] = ETCD_FORWARD};
+    for (unsigned i = 0; i < ARRAY_LEN(want); i++) {
+        struct etcd_rules rules = {.compact = (enum etcd_compact)i};
+        assert_int_equal(with(rules, "/etcdserverpb.KV/Compact")->policy, want[i]);
+    }
+    struct etcd_rules both = {.compact = ETCD_COMPACT_IGNORE, .is_trusted = true};
+    assert_int_equal(with(both, "/etcdserverpb.KV/Compact")->policy, ETCD_LOCAL);
+}
+
+static void a_trusted_application_reaches_everything_and_is_still_mapped(void **state)
+{
+    (void)state;
+    size_t n;
+    const struct etcd_route *table = etcd_route_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        const struct etcd_route *r = with((struct etcd_rules){.is_trusted = true},
+                                          (const char *)table[i].path.p);
+        bool is_mapped = table[i].policy == ETCD_REWRITE;
+        assert_int_equal(r->policy, is_mapped ? ETCD_REWRITE : ETCD_FORWARD);
+        assert_ptr_equal(r->request, is_mapped ? table[i].request : NULL);
+        assert_int_equal(r->server_streams, table[i].server_streams);
+        assert_false(r->stays_open);
+    }
+}
+
+static void credentials_of_the_client_are_etcds_to_judge(void **state)
+{
+    (void)state;
+    struct etcd_rules rules = {.client_credentials = true};
+    assert_int_equal(with(rules, "/etcdserverpb.Auth/Authenticate")->policy, ETCD_FORWARD);
+    assert_int_equal(with(rules, "/etcdserverpb.Auth/AuthStatus")->policy, ETCD_FORWARD);
+    assert_int_equal(with(rules, "/etcdserverpb.Auth/AuthEnable")->policy, ETCD_DENY);
+    assert_int_equal(with(rules, "/etcdserverpb.Cluster/MemberList")->policy, ETCD_LOCAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +212,10 @@ int main(void)
         cmocka_unit_test(what_is_not_in_the_table_is_unknown),
         cmocka_unit_test(each_method_has_the_policy_of_design_4_3),
         cmocka_unit_test(streams_take_the_stream_lane),
+        cmocka_unit_test(without_a_configuration_the_routes_are_the_table),
+        cmocka_unit_test(compact_is_denied_ignored_or_forwarded),
+        cmocka_unit_test(a_trusted_application_reaches_everything_and_is_still_mapped),
+        cmocka_unit_test(credentials_of_the_client_are_etcds_to_judge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
