@@ -104,7 +104,7 @@ enum err tcp_dial(struct tcp *t, struct loop *l, const struct addr *addr,
                   const struct tcp_handler *handler) ATTR_MUST_USE;
 
 /* As tcp_dial, and TLS before on_connected; addr's host is whom the server must be, unless ctx says
- * it. ctx outlives t; NULL: no TLS. */
+ * it. Shares ctx; NULL: no TLS. */
 enum err tcp_dial_tls(struct tcp *t, struct loop *l, const struct addr *addr,
                       struct tls_context *ctx, const struct tcp_handler *handler) ATTR_MUST_USE;
 /* From here on t speaks TLS: as the client or the server that ctx is for. What was written before

@@ -102,6 +102,7 @@ enum err tls_new(struct tls_context *ctx, const char *host, struct tls **ret_tls
     if (n != 0)
         memcpy(t->name, name, n);
     t->ctx = ctx;
+    ctx->refs++;
     t->ssl = ctx->lib->SSL_new(tls_context_current(ctx));
     bool ok = t->ssl != NULL && set_bio(t);
     if (ok && ctx->options.is_server)
@@ -122,6 +123,7 @@ void tls_free(struct tls **tls)
     if (t == NULL)
         return;
     t->ctx->lib->SSL_free(t->ssl);
+    tls_context_free(&t->ctx);
     buf_deinit(&t->kept);
     free(t->why);
     free(t);

@@ -23,7 +23,7 @@ enum tls_step {
 };
 
 /* host: whom a client dials, for its name (SNI) and its verification. The files are looked at.
- * ERR_NOMEM. ctx outlives it. */
+ * ERR_NOMEM. Shares ctx. */
 enum err tls_new(struct tls_context *ctx, const char *host, struct tls **ret_tls) ATTR_MUST_USE;
 void tls_free(struct tls **t);
 bool tls_is_server(const struct tls *t);

@@ -239,6 +239,7 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     if (c == NULL)
         return ERR_NOMEM;
     c->lib = lib;
+    c->refs = 1;
     c->options = *options;
     c->bio = tls_bio_method(lib);
     c->plain = malloc(LIMIT_READ_BYTES);
@@ -255,7 +256,7 @@ void tls_context_free(struct tls_context **context)
 {
     struct tls_context *c = *context;
     *context = NULL;
-    if (c == NULL)
+    if (c == NULL || --c->refs != 0)
         return;
     c->lib->SSL_CTX_free(c->ssl);
     c->lib->BIO_meth_free(c->bio);

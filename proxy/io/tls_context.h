@@ -42,7 +42,7 @@ struct tls_options {
  * what mends it (appended). ERR_NOMEM. */
 enum err tls_context_new(const struct tls_options *options, struct tls_context **ret_context,
                          struct buf *ret_error) ATTR_MUST_USE;
-/* Every connection must be closed. Nulls *c; nothing happens to NULL. */
+/* Nulls *c; connections keep what they need of it. Nothing happens to NULL. */
 void tls_context_free(struct tls_context **c);
 
 #endif

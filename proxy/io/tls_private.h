@@ -12,6 +12,7 @@ enum tls_file { TLS_FILE_CA, TLS_FILE_CERT, TLS_FILE_KEY, TLS_FILES };
 enum { TLS_OPTION_BYTES = 48, TLS_WHY_BYTES = 512 };
 
 struct tls_context {
+    unsigned refs;             /* the owner, and every connection */
     const struct tls_lib *lib; /* shares */
     struct tls_options options;
     SSL_CTX *ssl;                 /* owned; made of the files as of stamp */
