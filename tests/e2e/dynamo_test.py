@@ -26,8 +26,10 @@ def settings(etcd, nats):
 
 
 class Dynamo(cases.Shared):
-    def registered(self):
-        return [k for k in cases.check_stored_keys(self.etcd) if b"v1/instances/dynamo/backend/generate/" in k]
+    def registered(self, namespace=b""):
+        """Stored keys of serving instances, of everybody or of one namespace."""
+        return [k for k in cases.check_stored_keys(self.etcd)
+                if b"v1/instances/dynamo/backend/generate/" in k and k.startswith(b"bh/d/" + namespace)]
 
     def serve(self, name, argv, env):
         server = self.stack.process(name, [*argv, python(), "-B", HELLO, "serve", name], env=env)
@@ -70,11 +72,11 @@ class Dynamo(cases.Shared):
         def run(team):
             return [real.sidecar_binary(), "run", "--namespace", team, "--etcd-upstream", self.etcd.url, "--nats-upstream", self.nats.url, "--"]
         server = self.serve("under-run", run("team-a"), env)
-        self.assertTrue(self.registered()[0].startswith(b"bh/d/team-a.v1/instances/"))
+        self.assertEqual(1, len(self.registered(b"team-a.v1/instances/")))
         self.assertEqual(self.hello("under-run", "world"), self.ask(run("team-a"), env, "30", "world"))
         self.assertEqual(["no instances"], self.ask(run("team-b"), env, ABSENT_S, "world"))
         server.stop()
-        real.wait_until(lambda: not self.registered(), "the registration is gone")
+        real.wait_until(lambda: not self.registered(b"team-a."), "the registration is gone")
 
 
 if __name__ == "__main__":
