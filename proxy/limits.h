@@ -51,8 +51,10 @@ enum {
     LIMIT_H2_RESETS_PER_S = 2000,
     /* SETTINGS and PING frames waiting for our answers: nghttp2's flood guard. */
     LIMIT_H2_OUTBOUND_ACKS = 1000,
-    /* Keep-alive requests in flight on one stream before reading pauses. */
+    /* Keep-alive requests in flight on one stream; from there on no more window is given. */
     LIMIT_KEEPALIVES_IN_FLIGHT = 4096,
+    /* What may be in flight all the same: that, and a window full of the smallest frames. */
+    LIMIT_KEEPALIVES_QUEUED = LIMIT_KEEPALIVES_IN_FLIGHT + LIMIT_H2_REQUEST_WINDOW / 5,
     /* Calls that wait for the first usable upstream, per sidecar. */
     LIMIT_CALLS_WAITING = 4096,
     /* Message bytes held for all calls of a sidecar together; a call that needs more ends with

@@ -106,6 +106,10 @@ void etcd_call_deinit(struct etcd_call *c);
 /* Bytes of the application's DATA frames, all of them consumed. On an error the call is over:
  * io answers with err_info(e)->grpc_status and etcd_call_message(c, e), and resets upstream. */
 enum err etcd_call_feed_app(struct etcd_call *c, struct span in) ATTR_MUST_USE;
+/* Upstream has many answers to give: the application should be held up (flow control). */
+bool etcd_call_is_behind(const struct etcd_call *c);
+/* Memory of what is in flight, besides the buffers. */
+size_t etcd_call_queue_bytes(const struct etcd_call *c);
 /* The application half-closed. ERR_GRPC_FRAME in the middle of a message, ERR_GRPC_REQUEST unless a
  * unary call had exactly one. LOCAL: the answer is now in to_app. */
 enum err etcd_call_end_app(struct etcd_call *c) ATTR_MUST_USE;

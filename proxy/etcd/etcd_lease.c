@@ -125,7 +125,7 @@ static const struct pb_field lease_leases_response_fields[] = {
 const struct pb_message etcd_lease_leases_response = {
     lease_leases_response_fields, ARRAY_LEN(lease_leases_response_fields), NULL, NULL, false};
 
-/* A ring; grows to LIMIT_KEEPALIVES_IN_FLIGHT. */
+/* A ring; grows to LIMIT_KEEPALIVES_QUEUED. */
 struct etcd_lease_queue {
     unsigned first, n, cap;
     int64_t id[];
@@ -151,7 +151,7 @@ static enum err queue_grow(struct etcd_lease_queue **q)
 
 enum err etcd_lease_queue_push(struct etcd_lease_queue **q, int64_t id)
 {
-    if (*q != NULL && (*q)->n == LIMIT_KEEPALIVES_IN_FLIGHT)
+    if (*q != NULL && (*q)->n == LIMIT_KEEPALIVES_QUEUED)
         return ERR_LIMIT;
     if (*q == NULL || (*q)->n == (*q)->cap) {
         enum err e = queue_grow(q);
@@ -170,6 +170,16 @@ bool etcd_lease_queue_pop(struct etcd_lease_queue *q, int64_t *ret_id)
     q->first = (q->first + 1) % q->cap;
     q->n--;
     return true;
+}
+
+bool etcd_call_is_behind(const struct etcd_call *c)
+{
+    return c->leases != NULL && c->leases->n >= LIMIT_KEEPALIVES_IN_FLIGHT;
+}
+
+size_t etcd_call_queue_bytes(const struct etcd_call *c)
+{
+    return c->leases == NULL ? 0 : sizeof *c->leases + c->leases->cap * sizeof c->leases->id[0];
 }
 
 void etcd_lease_queue_free(struct etcd_lease_queue **q)

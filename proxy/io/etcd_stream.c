@@ -177,7 +177,7 @@ bool etcd_stream_weigh(struct etcd_stream *s)
     const struct etcd_call *c = &s->call;
     struct etcd_plane *p = s->plane;
     size_t now = c->from_app.partial.cap + c->from_up.partial.cap + c->to_up.cap + c->to_app.cap +
-                 s->early.cap;
+                 s->early.cap + etcd_call_queue_bytes(c);
     p->held_bytes += now - s->held_bytes;
     bool more = now > s->held_bytes;
     s->held_bytes = now;
@@ -262,8 +262,8 @@ static void feed(struct etcd_stream *s, struct span in)
         else
             h2_client_resume(&s->up);
     }
-    if (s->state == ETCD_STREAM_ENDING || buf_len(&s->call.to_up) <= LIMIT_OUT_HIGH_BYTES ||
-        !s->call.route->client_streams) {
+    bool room = buf_len(&s->call.to_up) <= LIMIT_OUT_HIGH_BYTES && !etcd_call_is_behind(&s->call);
+    if (s->state == ETCD_STREAM_ENDING || room || !s->call.route->client_streams) {
         h2_server_consume(&s->app, s->app_held);
         s->app_held = 0;
     }

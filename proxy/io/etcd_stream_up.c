@@ -11,7 +11,8 @@ static struct etcd_stream *of_up(struct h2_up_stream *up)
 /* -- to upstream -- */
 static void give_app_window(struct etcd_stream *s)
 {
-    if (s->app_held == 0 || buf_len(&s->call.to_up) > LIMIT_OUT_LOW_BYTES)
+    if (s->app_held == 0 || buf_len(&s->call.to_up) > LIMIT_OUT_LOW_BYTES ||
+        etcd_call_is_behind(&s->call))
         return;
     h2_server_consume(&s->app, s->app_held);
     s->app_held = 0;
@@ -170,6 +171,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
     }
     if (s->app.head_sent)
         h2_server_resume(&s->app);
+    give_app_window(s); /* fewer answers are waited for */
     s->up_held += in.n;
     if (buf_len(&s->call.to_app) <= LIMIT_OUT_HIGH_BYTES) {
         h2_client_consume(up, s->up_held);

@@ -348,7 +348,8 @@ static void print_fields(FILE *to, const ProtobufCMessage *m, unsigned depth)
         }
         if (f->label == PROTOBUF_C_LABEL_REPEATED) {
             size_t n, k;
-            const char *first = *(const char *const *)member;
+            const char *first;
+            memcpy(&first, member, sizeof first);
             memcpy(&n, (const char *)m + f->quantifier_offset, sizeof n);
             for (k = 0; k < n; k++) {
                 print_value(to, f, first + k * element_bytes(f), true, depth);

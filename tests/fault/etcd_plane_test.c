@@ -68,6 +68,27 @@ static void half_close_keeps_a_watch_and_ends_a_keep_alive(void **state)
     end(&w);
 }
 
+/* More keep-alives than may be in flight: the application is held up, and none is lost. */
+static void keep_alives_beyond_the_limit_wait(void **state)
+{
+    (void)state;
+    enum { ASKED = 5 * LIMIT_KEEPALIVES_IN_FLIGHT };
+    struct world w;
+    struct app_call alive;
+    struct pb_build m = {0};
+    begin_real(&w, "alive");
+    pb_num(&m, 1, 4711);
+    app_call_open(&w.app, &alive, "/etcdserverpb.Lease/LeaseKeepAlive");
+    for (unsigned i = 0; i < ASKED; i++)
+        app_message(&alive, pb_built(&m), i + 1 == ASKED);
+    WAIT_FOR(&w.l, alive.closed);
+    assert_int_equal(alive.grpc_status, 0);
+    assert_int_equal(pb_find(app_reply(&alive, ASKED - 1), 2, 0).v, 4711);
+    assert_int_equal(app_reply(&alive, ASKED).n, 0);
+    app_call_end(&alive);
+    end(&w);
+}
+
 static void many_calls_at_once_are_all_answered(void **state)
 {
     (void)state;
@@ -419,6 +440,7 @@ int main(void)
         cmocka_unit_test(two_namespaces_keep_their_own_value_of_one_key),
         cmocka_unit_test(a_watch_tells_own_events_only_until_it_is_cancelled),
         cmocka_unit_test(half_close_keeps_a_watch_and_ends_a_keep_alive),
+        cmocka_unit_test(keep_alives_beyond_the_limit_wait),
         cmocka_unit_test(many_calls_at_once_are_all_answered),
         cmocka_unit_test(a_large_value_passes_and_one_over_the_limit_gets_etcds_words),
         cmocka_unit_test(a_slow_reader_of_a_large_list_stalls_only_itself),

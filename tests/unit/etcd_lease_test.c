@@ -181,8 +181,14 @@ static void keep_alives_in_flight_are_bounded(void **state)
     (void)state;
     rig_open(&rig, "/etcdserverpb.Lease/LeaseKeepAlive");
     uint64_t asked = 0, answered = 0;
+    for (; asked < LIMIT_KEEPALIVES_IN_FLIGHT; asked++) {
+        struct pb_build m = with_id(1, asked + 1);
+        assert_false(etcd_call_is_behind(&rig.call));
+        assert_int_equal(rig_ask(&rig, &m), ERR_OK);
+    }
+    assert_true(etcd_call_is_behind(&rig.call));
     for (unsigned round = 0; round < 3; round++) {
-        for (; asked - answered < LIMIT_KEEPALIVES_IN_FLIGHT; asked++) {
+        for (; asked - answered < LIMIT_KEEPALIVES_QUEUED; asked++) {
             struct pb_build m = with_id(1, asked + 1);
             assert_int_equal(rig_ask(&rig, &m), ERR_OK);
         }
@@ -194,7 +200,7 @@ static void keep_alives_in_flight_are_bounded(void **state)
         }
         buf_consume(&rig.call.to_up, buf_len(&rig.call.to_up));
     }
-    for (; asked - answered < LIMIT_KEEPALIVES_IN_FLIGHT; asked++) {
+    for (; asked - answered < LIMIT_KEEPALIVES_QUEUED; asked++) {
         struct pb_build m = with_id(1, asked + 1);
         assert_int_equal(rig_ask(&rig, &m), ERR_OK);
     }
