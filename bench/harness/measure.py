@@ -15,6 +15,7 @@ from . import scenarios, stack
 
 LOAD_TIMEOUT_S = 40
 SETTLE_S = 1.0
+DISTURBED = 0.05  # of the machine's CPU, used by others
 IDLE_CONNECTIONS = 1000
 READY_RUNS = 20
 EXIT_WRONG = 3
@@ -176,17 +177,29 @@ def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     return numbers
 
 
-def _alternate(plan, scenario, targets):
-    """Each round visits every target once; each round starts with another, every second one goes
-    backwards, so that no target always follows the same one."""
-    rounds = []
-    for r in range(plan.rounds):
-        order = targets[r % len(targets):] + targets[:r % len(targets)]
-        got = {}
-        for t in order if r % 2 == 0 else reversed(order):
-            got[t.name] = load(plan, scenario, t, plan.run_ms, plan.warm_ms)
-        rounds.append(got)
-    return rounds
+def _round(plan, scenario, targets, r):
+    """Visits every target once. Each round starts with another, every second one goes backwards,
+    so that no target always follows the same one."""
+    order = targets[r % len(targets):] + targets[:r % len(targets)]
+    return {t.name: load(plan, scenario, t, plan.run_ms, plan.warm_ms)
+            for t in (order if r % 2 == 0 else reversed(order))}
+
+
+def _alternate(plan, scenario, targets, st):
+    """The rounds, and what disturbed them. A round during which somebody else used the machine is
+    made again, at most twice the rounds in all: then the least disturbed ones count."""
+    made = []
+    for r in range(2 * plan.rounds):
+        disturbance = Disturbance(st)
+        got = _round(plan, scenario, targets, r)
+        made.append((disturbance.shares(), got))
+        if sum(shares["others"] <= DISTURBED for shares, _ in made) == plan.rounds:
+            break
+    made.sort(key=lambda m: (m[0]["others"] > DISTURBED, m[0]["others"]))
+    kept, left_out = made[:plan.rounds], made[plan.rounds:]
+    wrong = [got for _, got in left_out if any("error" in v for v in got.values())]
+    worst = {kind: max(shares[kind] for shares, _ in kept) for kind in ("others", "steal")}
+    return [got for _, got in kept] + wrong, {**worst, "left_out": len(left_out)}
 
 
 def targets_of(scenario):
@@ -209,9 +222,8 @@ def run_load(plan, scenario):
         errors = fill(plan, scenario, targets)
         if errors:
             return {"rounds": errors}
-        disturbance = Disturbance(st)
-        rounds = _alternate(plan, scenario, targets)
-        return {"rounds": rounds, "disturbance": disturbance.shares(),
+        rounds, disturbance = _alternate(plan, scenario, targets, st)
+        return {"rounds": rounds, "disturbance": disturbance,
                 "dead": [p.name for p in st.processes if not p.is_alive()]}
 
 

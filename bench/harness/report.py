@@ -7,7 +7,6 @@ import time
 from . import measure, scenarios
 
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
-DISTURBED = 0.05
 
 
 def _values(got, target, metric):
@@ -120,9 +119,12 @@ def _machine_text(result):
              f"nghttp2 {m['nghttp2']}; {m['compiler']}, `{m['flags']}`. "
              f"Medians of {result['rounds']} alternating rounds of {result['run_ms']} ms."]
     if others:
+        left_out = sum(s["left_out"] for s in shares)
+        lines[0] += (f" Left out and made again because somebody else used the machine: {left_out} "
+                     f"of {left_out + result['rounds'] * len(shares)} rounds." if left_out else "")
         lines[0] += (f" Work of others on the machine: {max(others):.1%} of the CPU at worst, "
                      f"stolen by the hypervisor: {max(steal):.1%}.")
-        if max(others) > DISTURBED:
+        if max(others) > measure.DISTURBED:
             lines.append("**The machine was busy with something else: do not quote this.**")
     return lines
 
