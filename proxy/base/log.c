@@ -7,7 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 2048, LIMITERS = 64 };
+enum {
+    LINE_BYTES = 2048,
+    LINE_END_BYTES = 3, /* a closing quote, a closing brace, the LF */
+    LIMITERS = 64,
+};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -24,6 +28,7 @@ static struct {
 struct line {
     char text[LINE_BYTES];
     size_t n;
+    bool full; /* something was left out */
 };
 
 void log_set(enum log_level level, enum log_format format)
@@ -47,36 +52,62 @@ bool log_level_parse(const char *text, enum log_level *ret_level)
     return false;
 }
 
-static void put(struct line *l, char c)
+/* All of it or, once something did not fit, nothing more: a cut line still parses. */
+static void put(struct line *l, const char *p, size_t n)
 {
-    if (l->n < sizeof l->text - 2) /* room for the newline stays */
-        l->text[l->n++] = c;
+    l->full = l->full || l->n + n > LINE_BYTES - LINE_END_BYTES;
+    if (l->full)
+        return;
+    memcpy(l->text + l->n, p, n);
+    l->n += n;
 }
 
 static void put_str(struct line *l, const char *s)
 {
-    for (; *s != '\0'; s++)
-        put(l, *s);
+    put(l, s, strlen(s));
+}
+
+/* Bytes of the UTF-8 sequence at s, a string; 0 = it is none. Source: RFC 3629, section 4. */
+static size_t utf8_bytes(const unsigned char *s)
+{
+    unsigned char low = 0x80, high = 0xbf; /* of the second byte */
+    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    if (s[0] > 0xf4)
+        return 0;
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    if (n > 1 && (s[1] < low || s[1] > high))
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if (s[i] < 0x80 || s[i] > 0xbf)
+            return 0;
+    return n;
 }
 
 static void put_quoted(struct line *l, const char *s)
 {
     static const char hex[] = "0123456789abcdef";
-    put(l, '"');
-    for (; *s != '\0'; s++) {
+    while (*s != '\0') {
         unsigned char c = (unsigned char)*s;
+        size_t n = utf8_bytes((const unsigned char *)s);
         if (c == '"' || c == '\\') {
-            put(l, '\\');
-            put(l, (char)c);
-        } else if (c < 0x20 || c == 0x7f) {
-            put_str(l, "\\u00");
-            put(l, hex[c >> 4]);
-            put(l, hex[c & 15]);
+            const char escape[] = {'\\', (char)c};
+            put(l, escape, sizeof escape);
+        } else if (n == 0 || c < 0x20 || c == 0x7f) {
+            const char escape[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            put(l, escape, sizeof escape);
         } else {
-            put(l, (char)c);
+            put(l, s, n);
         }
+        s += n == 0 ? 1 : n;
     }
-    put(l, '"');
+    l->text[l->n++] = '"'; /* room for it was kept */
 }
 
 static bool is_bare(const char *s)
@@ -84,25 +115,28 @@ static bool is_bare(const char *s)
     if (*s == '\0')
         return false;
     for (; *s != '\0'; s++)
-        if ((unsigned char)*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' || *s == 0x7f)
+        if ((unsigned char)*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' ||
+            (unsigned char)*s >= 0x7f)
             return false;
     return true;
 }
 
+/* name is one of ours: nothing in it to escape. */
 static void put_field(struct line *l, const char *name, const char *value)
 {
-    bool json = log_state.format == LOG_JSON;
-    if (json) {
-        put(l, l->n == 0 ? '{' : ',');
-        put_quoted(l, name);
-        put(l, ':');
-    } else {
-        if (l->n != 0)
-            put(l, ' ');
-        put_str(l, name);
-        put(l, '=');
-    }
-    if (!json && is_bare(value))
+    bool json = log_state.format == LOG_JSON, bare = !json && is_bare(value);
+    char head[64];
+    int n = snprintf(head, sizeof head,
+                     json   ? "%s\"%s\":\""
+                     : bare ? "%s%s="
+                            : "%s%s=\"",
+                     json ? (l->n == 0 ? "{" : ",") : (l->n == 0 ? "" : " "), name);
+    if (n < 0 || (size_t)n >= sizeof head)
+        return;
+    put(l, head, (size_t)n);
+    if (l->full)
+        return;
+    if (bare)
         put_str(l, value);
     else
         put_quoted(l, value);
@@ -136,7 +170,7 @@ static bool limit(const char *msg, int64_t now_ms, unsigned *ret_left_out)
 static void write_line(struct line *l)
 {
     if (log_state.format == LOG_JSON)
-        put(l, '}');
+        l->text[l->n++] = '}';
     l->text[l->n++] = '\n';
     size_t done = 0;
     while (done < l->n) {

@@ -96,6 +96,12 @@ static void values_are_escaped_so_that_a_line_stays_a_line(void **state)
         {"a\"b\\", "f=\"a\\\"b\\\\\"\n", "\"f\":\"a\\\"b\\\\\"}\n"},
         {"a\nlevel=error\r\t", "f=\"a\\u000alevel=error\\u000d\\u0009\"\n",
          "\"f\":\"a\\u000alevel=error\\u000d\\u0009\"}\n"},
+        {"z\xc3\xbc \xf0\x9f\x98\x80", "f=\"z\xc3\xbc \xf0\x9f\x98\x80\"\n",
+         "\"f\":\"z\xc3\xbc \xf0\x9f\x98\x80\"}\n"},
+        {"\xff\xc3(", "f=\"\\u00ff\\u00c3(\"\n", "\"f\":\"\\u00ff\\u00c3(\"}\n"},
+        {"\xed\xa0\x80\xc0\x80\xf4\x90\xe2\x82", /* surrogate, overlong, too high, cut */
+         "f=\"\\u00ed\\u00a0\\u0080\\u00c0\\u0080\\u00f4\\u0090\\u00e2\\u0082\"\n",
+         "\"f\":\"\\u00ed\\u00a0\\u0080\\u00c0\\u0080\\u00f4\\u0090\\u00e2\\u0082\"}\n"},
         {"\x7f\x1b[31m", "f=\"\\u007f\\u001b[31m\"\n", "\"f\":\"\\u007f\\u001b[31m\"}\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -212,6 +218,34 @@ static void a_long_value_is_cut_and_the_line_still_ends(void **state)
     assert_int_equal(text[strlen(text) - 1], '\n');
 }
 
+/* Wherever the cut falls, the last string and the object are closed and no escape is halved. */
+static void a_cut_json_line_is_still_one_object(void **state)
+{
+    (void)state;
+    static char value[4096], text[20000];
+    log_set(LOG_INFO, LOG_JSON);
+    for (size_t n = 1800; n < 2100; n++) {
+        fake_ms += LOG_PERIOD_MS;
+        memset(value, 'v', n);
+        memset(value + n, '\x01', sizeof value - 1 - n);
+        value[n + 20] = '\0';
+        capture();
+        log_event(LOG_INFO, "cut", "f", value, "after", "x", NULL);
+        captured(text, sizeof text);
+        size_t length = strlen(text);
+        assert_true(length <= 2048);
+        assert_string_equal(text + length - 3, "\"}\n");
+        const char *v = strstr(text, "\"f\":\"");
+        if (v == NULL)
+            continue;
+        v += 5 + strspn(v + 5, "v");
+        while (strncmp(v, "\\u0001", 6) == 0)
+            v += 6;
+        assert_true(strcmp(v, "\"}\n") == 0 || strcmp(v, "\",\"after\":\"x\"}\n") == 0 ||
+                    strcmp(v, "\",\"after\":\"\"}\n") == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup(level_names_are_parsed_exactly, at_a_fixed_time),
         cmocka_unit_test_setup(a_message_is_limited_and_says_what_was_left_out, at_a_fixed_time),
         cmocka_unit_test_setup(a_flood_of_one_message_does_not_silence_another, at_a_fixed_time),
+        cmocka_unit_test_setup(a_cut_json_line_is_still_one_object, at_a_fixed_time),
         cmocka_unit_test_setup(a_long_value_is_cut_and_the_line_still_ends, at_a_fixed_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
