@@ -94,6 +94,10 @@ static void the_sidecar_listens_before_the_command_starts(void **state)
     assert_int_equal(process_end(&p), 0);
 }
 
+/* A shell that waits for signals. `wait` wakes up for one whenever it comes; `read` sleeps on if it
+ * comes just before. */
+#define WAIT_FOR_A_SIGNAL "sleep 60 >/dev/null 2>&1 & echo up; while :; do wait $!; done"
+
 static void signals_are_passed_on(void **state)
 {
     (void)state;
@@ -103,9 +107,9 @@ static void signals_are_passed_on(void **state)
     } rows[] = {{SIGTERM, "TERM"}, {SIGINT, "INT"},   {SIGHUP, "HUP"},
                 {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGQUIT, "QUIT"}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char script[128];
-        snprintf(script, sizeof script, "trap 'echo got; exit 42' %s; echo up; read x",
-                 rows[i].name);
+        char script[256];
+        snprintf(script, sizeof script, "trap 'echo got; kill $!; exit 42' %s; %s", rows[i].name,
+                 WAIT_FOR_A_SIGNAL);
         process_start(&p, "run", UP, "--", "sh", "-c", script);
         process_wait_for(&p, OUT, "up\n");
         kill(p.pid, rows[i].signal);
@@ -127,8 +131,8 @@ static void the_command_starts_with_no_signal_blocked_or_ignored(void **state)
 static void ctrl_c_reaches_the_command_once(void **state)
 {
     (void)state;
-    static const char script[] = "trap 'echo int' INT; trap 'echo usr; exit 3' USR1; "
-                                 "echo up; while :; do read -r x; done";
+    static const char script[] =
+        "trap 'echo int' INT; trap 'echo usr; kill $!; exit 3' USR1; " WAIT_FOR_A_SIGNAL;
     int master;
     memset(&p, 0, sizeof p);
     p.pid = forkpty(&master, NULL, NULL, NULL);
