@@ -21,7 +21,7 @@ void support_span_equal(struct span got, struct span want, const char *file, int
 /* A copy of s as a string; free it. */
 char *support_string(struct span s);
 
-/* Cases per law: environment LAW_CASES, else fallback. */
+/* Cases per law: environment LAW_CASES, else LAW_CASES_DEFAULT, else fallback. */
 uint64_t support_cases(uint64_t fallback);
 /* Seed: environment LAW_SEED, else from the clock; printed, so that a failure can be run again. */
 struct rng support_rng(const char *law);
