@@ -70,6 +70,15 @@ enum {
     LIMIT_NATS_INFO_LINE = 64 * 1024,
     /* Subscriptions of one connection that need several upstream ones; each is remembered here. */
     LIMIT_NATS_MULTI_SUBS = 65536,
+    /* One body of JetStream's API, request or answer, held whole because it is rewritten; also one
+     * header block. The server's own answers stay below 1 MiB but for subjects of a large stream.
+     */
+    LIMIT_NATS_JS_BODY_BYTES = 8 * 1024 * 1024,
+    /* Requests to JetStream's API that one connection waits for; the oldest one is forgotten.
+     * Clients wait for one, administration tools for a few. */
+    LIMIT_NATS_JS_PENDING = 256,
+    /* An error in the place of a publish's acknowledgement: two short names and a sentence. */
+    LIMIT_NATS_PUB_ACK_BYTES = 4096,
 
     /* HTTP/1.1 request head on the health listener and the client port. */
     LIMIT_HTTP1_HEAD_BYTES = 8 * 1024,

@@ -17,11 +17,11 @@ static bool is_listed(const struct json_member *m, const char *const *names, siz
     return false;
 }
 
-/* Not shown: ways around the sidecar, who we are to the server, and what this version lacks. Names
- * that we cannot read are not shown either. */
+/* Not shown: ways around the sidecar, and who we are to the server. Names that we cannot read are
+ * not shown either. */
 static bool is_hidden(const struct json_member *m)
 {
-    static const char *const names[] = {"nonce", "client_ip", "ip", "xkey", "domain", "jetstream"};
+    static const char *const names[] = {"nonce", "client_ip", "ip", "xkey", "domain"};
     return m->name_bytes == 0 || is_listed(m, names, ARRAY_LEN(names)) ||
            json_name_starts(m, "cluster") || json_name_starts(m, "tls_") ||
            json_name_starts(m, "auth") || json_name_contains(m, "url");
@@ -38,6 +38,10 @@ static void read_info(const struct json_member *m, struct nats_info *info)
     else if (json_name_is(m, "max_payload") &&
              !json_get_uint(m->value, UINT32_MAX - 2, &info->max_payload))
         info->max_payload = 0;
+    else if (json_name_is(m, "server_id") && m->value.n <= NATS_SERVER_ID_BYTES_MAX + 2)
+        info->server_id = m->value;
+    else if (json_name_is(m, "client_id") && m->value.n <= NATS_CLIENT_ID_BYTES_MAX)
+        info->client_id = m->value;
 }
 
 static enum err write_info_members(const struct nats_ns *ns, struct span json, struct json_out *o,

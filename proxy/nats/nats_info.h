@@ -13,7 +13,11 @@ struct nats_info {
     uint32_t max_payload; /* 0 = not said */
     bool headers;
     bool tls_required, tls_available;
+    struct span server_id, client_id; /* JSON values as written, or empty; borrow the line */
 };
+
+/* Longer ones are ignored: a server id is a public key of 56 letters. */
+enum { NATS_SERVER_ID_BYTES_MAX = 64, NATS_CLIENT_ID_BYTES_MAX = 20 };
 
 /* What the session needs to know of a CONNECT; members that are not there leave it as it is. */
 struct nats_connect {

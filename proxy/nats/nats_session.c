@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "limits.h"
+#include "nats/nats_js.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -47,6 +48,16 @@ enum err nats_session_new(const struct nats_ns *ns, struct nats_session **ret_se
     return ERR_OK;
 }
 
+static void held_free(struct nats_flow *f)
+{
+    if (f->held == NULL)
+        return;
+    buf_deinit(&f->held->line);
+    buf_deinit(&f->held->body);
+    free(f->held);
+    f->held = NULL;
+}
+
 void nats_session_free(struct nats_session **ref)
 {
     struct nats_session *s = *ref;
@@ -54,11 +65,13 @@ void nats_session_free(struct nats_session **ref)
         return;
     for (int side = 0; side < SIDES; side++) {
         nats_reader_release(&s->flow[side].reader);
+        held_free(&s->flow[side]);
         buf_deinit(&s->out[side]);
         buf_deinit(&s->later[side]);
     }
     nats_oks_deinit(&s->oks);
     nats_subs_deinit(&s->subs);
+    nats_js_free(&s->js);
     free(s);
     *ref = NULL;
 }
@@ -78,8 +91,9 @@ bool nats_session_wants_read(const struct nats_session *s, enum nats_side side)
     if (s->state == NATS_CLOSING || s->wants_tls[SIDE_UP] || s->wants_tls[SIDE_APP] ||
         buf_len(&s->out[other(side)]) >= LIMIT_OUT_HIGH_BYTES)
         return false;
+    /* Answers of JetStream's API are published anew: a server that does not read has to wait. */
     if (side == SIDE_UP)
-        return true;
+        return buf_len(&s->out[SIDE_UP]) + buf_len(&s->later[SIDE_UP]) < LIMIT_OUT_OWN_BYTES;
     /* An application that keeps asking for -ERR lines and never reads them has to wait. The
      * server's own words alone cannot stop it: they stop at the high mark. */
     return s->state != NATS_WAIT_INFO &&
@@ -117,6 +131,19 @@ static enum err pass(struct nats_session *s, enum nats_side from, struct span pi
     return e;
 }
 
+enum err nats_write_header(struct nats_session *s, struct span block)
+{
+    s->trace = (struct nats_trace){.left = (uint32_t)block.n};
+    return pass(s, SIDE_APP, block);
+}
+
+void nats_expect_header(struct nats_session *s, const struct nats_line *l)
+{
+    s->trace = (struct nats_trace){0};
+    /* The parser took it for a size, or there is none. */
+    (void)!nats_parse_size(l->header_text, &s->trace.left);
+}
+
 enum err nats_payload_begin(struct nats_session *s, enum nats_side from, uint32_t n, bool drop,
                             struct span *in)
 {
@@ -135,6 +162,25 @@ enum err nats_payload_begin(struct nats_session *s, enum nats_side from, uint32_
     return e;
 }
 
+enum err nats_hold(struct nats_session *s, enum nats_side from, struct span line, size_t n,
+                   struct span *in)
+{
+    struct nats_flow *f = &s->flow[from];
+    if (f->held != NULL) { /* read again, and more is wanted */
+        f->held->want = n;
+        return ERR_OK;
+    }
+    f->held = calloc(1, sizeof *f->held);
+    if (f->held == NULL)
+        return ERR_NOMEM;
+    f->held->want = n;
+    enum err e = buf_append(&f->held->line, line);
+    if (e == ERR_OK)
+        e = buf_append(&f->held->body, *in);
+    *in = span_skip(*in, in->n);
+    return e;
+}
+
 /* The next piece of the payload that side is sending. */
 static enum err payload_step(struct nats_session *s, enum nats_side from, struct span *in)
 {
@@ -145,7 +191,8 @@ static enum err payload_step(struct nats_session *s, enum nats_side from, struct
     if (f->left > CRLF_BYTES) {
         struct span piece = span_head(*in, f->left - CRLF_BYTES);
         if (!f->drop) {
-            piece = span_head(piece, LIMIT_OUT_HIGH_BYTES - buf_len(out));
+            size_t room = LIMIT_OUT_HIGH_BYTES - buf_len(out);
+            piece = f->held != NULL ? piece : span_head(piece, room);
             e = pass(s, from, piece);
         }
         f->left -= (uint32_t)piece.n;
@@ -171,6 +218,34 @@ static enum err blame(enum nats_side from, enum err e)
     return from == SIDE_UP && err_info(e)->fault == FAULT_APP ? ERR_UPSTREAM_PROTOCOL : e;
 }
 
+/* What was held is read as if it came now. */
+static enum err held_end(struct nats_session *s, enum nats_side from)
+{
+    struct nats_flow *f = &s->flow[from];
+    struct nats_held *h = f->held;
+    struct span line = buf_span(&h->line), body = buf_span(&h->body);
+    size_t want = h->want;
+    enum err e = from == SIDE_APP ? nats_to_up_line(s, line, &body)
+                                  : nats_to_app_line(s, line, &body);
+    if (e == ERR_OK && h->want > want)
+        return ERR_OK;
+    while (e == ERR_OK && body.n != 0)
+        e = payload_step(s, from, &body);
+    held_free(f);
+    return e;
+}
+
+static enum err hold_step(struct nats_session *s, enum nats_side from, struct span *in)
+{
+    struct nats_held *h = s->flow[from].held;
+    struct span piece = span_head(*in, h->want - buf_len(&h->body));
+    enum err e = buf_append(&h->body, piece);
+    *in = span_skip(*in, piece.n);
+    if (e == ERR_OK && buf_len(&h->body) == h->want)
+        e = held_end(s, from);
+    return e;
+}
+
 static enum err line_step(struct nats_session *s, enum nats_side from, struct span *in)
 {
     struct nats_reader *r = &s->flow[from].reader;
@@ -182,6 +257,14 @@ static enum err line_step(struct nats_session *s, enum nats_side from, struct sp
         nats_reader_release(r);
     }
     return blame(from, e);
+}
+
+static enum err step(struct nats_session *s, enum nats_side from, struct span *in)
+{
+    const struct nats_flow *f = &s->flow[from];
+    if (f->held != NULL)
+        return blame(from, hold_step(s, from, in));
+    return f->left != 0 ? payload_step(s, from, in) : line_step(s, from, in);
 }
 
 /* The session ends; the application is told why, unless it is in the middle of a payload. */
@@ -200,7 +283,7 @@ enum err nats_session_feed(struct nats_session *s, enum nats_side side, struct s
     struct span rest = in;
     enum err e = ERR_OK;
     while (rest.n != 0 && e == ERR_OK && nats_session_wants_read(s, side))
-        e = s->flow[side].left != 0 ? payload_step(s, side, &rest) : line_step(s, side, &rest);
+        e = step(s, side, &rest);
     *ret_used = in.n - rest.n;
     if (e != ERR_OK) {
         if (err_info(e)->fault != FAULT_US)

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/counters.h"
+#include "policy/js_names.h"
 #include "policy/subject_map.h"
 
 enum nats_side { SIDE_APP, SIDE_UP, SIDES };
@@ -23,6 +24,7 @@ enum nats_side { SIDE_APP, SIDE_UP, SIDES };
 /* What all sessions of one sidecar share. Owned by io; lives longer than every session. */
 struct nats_ns {
     struct subject_map map;
+    struct js_names names;     /* of streams; of the same path as map */
     struct counters *counters; /* borrowed */
     char host[256];            /* of the listener, as INFO shows it: URL-safe */
     uint16_t port;

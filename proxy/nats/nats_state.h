@@ -8,11 +8,15 @@
  * A payload is passed while it arrives. A line of our own for the same ears (-ERR 'Permissions
  * Violation', an extra UNSUB) may not fall into it: it waits in later[] until the payload has
  * ended.
+ *
+ * A message whose line depends on what follows it (JetStream's API, headers) is held until enough
+ * of it is here; then its line is read again. Nothing of it has left before.
  */
 #ifndef NATS_NATS_STATE_H
 #define NATS_NATS_STATE_H
 
 #include "base/attr.h"
+#include "nats/nats_info.h"
 #include "nats/nats_oks.h"
 #include "nats/nats_session.h"
 #include "nats/nats_subs.h"
@@ -21,11 +25,18 @@
 
 enum nats_state { NATS_WAIT_INFO, NATS_WAIT_CONNECT, NATS_OPEN, NATS_CLOSING, NATS_STATES };
 
+/* A line that cannot be dealt with before so many bytes of what follows it are here. */
+struct nats_held {
+    struct buf line, body;
+    size_t want; /* of body */
+};
+
 /* What one side is in the middle of saying. */
 struct nats_flow {
     struct nats_reader reader;
-    uint32_t left; /* bytes of payload and its CR LF still to come; 0 = between messages */
-    bool drop;     /* the payload goes nowhere */
+    struct nats_held *held; /* NULL: nothing */
+    uint32_t left;          /* bytes of payload and its CR LF still to come; 0 = between messages */
+    bool drop;              /* the payload goes nowhere */
 };
 
 struct nats_session {
@@ -36,6 +47,7 @@ struct nats_session {
     struct nats_oks oks;
     struct nats_subs subs;
     struct nats_trace trace; /* of the payload that the application is sending */
+    struct nats_js *js;      /* NULL until JetStream is used */
     uint32_t max_payload;    /* of the last INFO; 0 = unknown */
     uint32_t pings;          /* of the application, unanswered */
     uint32_t barrier_behind; /* of those, how many are to be answered before our own PING */
@@ -45,6 +57,8 @@ struct nats_session {
     bool headers;        /* CONNECT's */
     bool server_headers; /* INFO's */
     bool wants_tls[SIDES];
+    /* INFO's, as tokens of a subject: together no other connection has them. */
+    char server_id[NATS_SERVER_ID_BYTES_MAX + 1], client_id[NATS_CLIENT_ID_BYTES_MAX + 1];
 };
 
 /* The one function that moves between states. */
@@ -67,6 +81,15 @@ static inline struct buf *nats_voice(struct nats_session *s, enum nats_side side
  * at once if it lies there whole; else feed goes on with it. */
 enum err nats_payload_begin(struct nats_session *s, enum nats_side from, uint32_t n, bool drop,
                             struct span *in) ATTR_MUST_USE;
+
+/* A header block for the server, whole / as the start of the payload that begins: no header may
+ * make it publish outside the slice (nats_trace). */
+enum err nats_write_header(struct nats_session *s, struct span block) ATTR_MUST_USE;
+void nats_expect_header(struct nats_session *s, const struct nats_line *l);
+
+/* line waits until n bytes of what follows it are here, and is then dealt with anew. */
+enum err nats_hold(struct nats_session *s, enum nats_side from, struct span line, size_t n,
+                   struct span *in) ATTR_MUST_USE;
 
 /* One line of the application / of the server, without its LF; *in is what follows it. */
 enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *in) ATTR_MUST_USE;

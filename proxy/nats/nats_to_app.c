@@ -5,8 +5,14 @@
  * A message whose subject or reply lies outside what this namespace may see is dropped whole, with
  * its payload, and counted; nothing is cut off unchecked (design.md law L5).
  */
+#include <stdio.h>
+
+#include "limits.h"
+#include "nats/js_ack.h"
+#include "nats/js_headers.h"
+#include "nats/js_subject.h"
 #include "nats/nats_err_text.h"
-#include "nats/nats_info.h"
+#include "nats/nats_js.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -23,8 +29,8 @@ static unsigned slice_of(struct span sid)
     return letter >= '1' && letter <= '4' ? 2u + (letter - (unsigned)'1') : SUBJECT_SLICES_MAX;
 }
 
-/* Make l's names the application's. False: not ours to show, counted. */
-static bool strip(const struct nats_session *s, unsigned slice, struct nats_line *l)
+/* Make l's subject and sid the application's. False: not ours to show, counted. */
+static bool strip_subject(const struct nats_session *s, unsigned slice, struct nats_line *l)
 {
     const struct subject_map *map = &s->ns->map;
     const struct subject_prefix *p = &map->slice[slice];
@@ -35,12 +41,26 @@ static bool strip(const struct nats_session *s, unsigned slice, struct nats_line
         count(s->ns->counters, COUNTER_FOREIGN_SUBJECT, 1);
         return false;
     }
-    if (l->reply.n != 0 && !subject_map_strip_reply(map, l->reply, &l->reply)) {
-        count(s->ns->counters, COUNTER_FOREIGN_REPLY, 1);
-        return false;
-    }
     l->sid = span_skip(l->sid, 1);
     return true;
+}
+
+/* The same for the reply. *ret_own = false: not ours to show, counted. */
+static enum err strip_reply(struct nats_session *s, struct nats_line *l, bool *ret_own)
+{
+    *ret_own = true;
+    if (l->reply.n == 0 || subject_map_strip_reply(&s->ns->map, l->reply, &l->reply))
+        return ERR_OK;
+    struct buf *text = l->reply.p[0] == '$' ? nats_js_scratch(s) : NULL;
+    enum err e = l->reply.p[0] == '$' && text == NULL ? ERR_NOMEM : ERR_OK;
+    if (text != NULL && js_reply_strip(s->ns, l->reply, text, &e)) {
+        l->reply = buf_span(text);
+        return e;
+    }
+    if (e == ERR_OK)
+        count(s->ns->counters, COUNTER_FOREIGN_REPLY, 1);
+    *ret_own = false;
+    return e;
 }
 
 /* Our own PING, behind the UNSUBs of subscriptions that ended: its PONG ends their late messages.
@@ -80,19 +100,93 @@ static enum err finish(struct nats_session *s, struct nats_sub *sub)
     return e == ERR_OK ? send_barrier(s) : e;
 }
 
+/* A payload that starts otherwise than it came: start instead of its first cut bytes. */
+static enum err write_other(struct nats_session *s, const struct nats_line *l, size_t cut,
+                            struct span start, bool is_header, struct span *in)
+{
+    char sizes[2][16];
+    struct nats_line line = *l;
+    size_t n = l->payload_bytes - cut + start.n;
+    if (is_header)
+        line.header_text = span_of(sizes[0],
+                                   (size_t)snprintf(sizes[0], sizeof sizes[0], "%zu", start.n));
+    line.payload_text = span_of(sizes[1], (size_t)snprintf(sizes[1], sizeof sizes[1], "%zu", n));
+    enum err e = nats_write_msg(&s->out[SIDE_APP], &line);
+    if (e == ERR_OK)
+        e = buf_append(&s->out[SIDE_APP], start);
+    *in = span_skip(*in, cut);
+    return e == ERR_OK ? nats_payload_begin(s, SIDE_UP, l->payload_bytes - (uint32_t)cut, false, in)
+                       : e;
+}
+
+/* HMSG: the header block is whole in *in, or too large to be looked at. */
+static enum err write_headers(struct nats_session *s, const struct nats_line *l, struct span *in,
+                              bool *ret_written)
+{
+    uint32_t n = 0;
+    if (!nats_parse_size(l->header_text, &n) || n > in->n || n > l->payload_bytes ||
+        !js_headers_may_change(span_head(*in, n)))
+        return ERR_OK;
+    struct buf edited = {0};
+    enum err e = js_headers_strip(s->ns, span_head(*in, n), &edited, ret_written);
+    if (e == ERR_OK && *ret_written)
+        e = write_other(s, l, n, buf_span(&edited), true, in);
+    buf_deinit(&edited);
+    return e;
+}
+
+/* MSG: is it the answer to a publish that went to a stream? */
+static enum err write_ack(struct nats_session *s, const struct nats_line *l, struct span *in,
+                          bool *ret_written)
+{
+    const struct nats_ns *ns = s->ns;
+    struct span body = span_head(*in, l->payload_bytes);
+    enum js_ack ack = l->reply.n != 0 || l->payload_bytes > LIMIT_NATS_PUB_ACK_BYTES
+                          ? JS_ACK_NOT
+                          : js_ack_look(ns, l->payload_bytes, body);
+    *ret_written = ack == JS_ACK_PLAIN;
+    if (ack == JS_ACK_PLAIN)
+        return write_other(s, l, js_ack_plain_bytes(ns), js_ack_start, false, in);
+    enum err e = ERR_OK;
+    struct buf stripped = {0};
+    if (ack == JS_ACK_ERROR && body.n == l->payload_bytes &&
+        js_ack_strip_error(ns, body, &stripped, &e)) {
+        *ret_written = true;
+        if (e == ERR_OK)
+            e = write_other(s, l, body.n, buf_span(&stripped), false, in);
+    }
+    buf_deinit(&stripped);
+    return e;
+}
+
+static enum err write_message(struct nats_session *s, const struct nats_line *l, struct span *in)
+{
+    bool written = false;
+    enum err e = l->op == NATS_OP_HMSG ? write_headers(s, l, in, &written)
+                                       : write_ack(s, l, in, &written);
+    if (e != ERR_OK || written)
+        return e;
+    e = nats_write_msg(&s->out[SIDE_APP], l);
+    return e == ERR_OK ? nats_payload_begin(s, SIDE_UP, l->payload_bytes, false, in) : e;
+}
+
 static enum err message(struct nats_session *s, struct nats_line *l, struct span *in)
 {
+    if (nats_js_is_inbox(l->sid))
+        return nats_js_answer(s, l, in);
     unsigned slice = slice_of(l->sid);
     struct nats_sub *full = NULL;
     if (slice >= s->ns->map.slices) {
         count(s->ns->counters, COUNTER_FOREIGN_SUBJECT, 1);
         return nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in);
     }
-    if (!strip(s, slice, l) || !deliver(s, slice, l->sid, &full))
+    bool own = strip_subject(s, slice, l);
+    enum err e = own ? strip_reply(s, l, &own) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    if (!own || !deliver(s, slice, l->sid, &full))
         return nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in);
-    enum err e = nats_write_msg(&s->out[SIDE_APP], l);
-    if (e == ERR_OK)
-        e = nats_payload_begin(s, SIDE_UP, l->payload_bytes, false, in);
+    e = write_message(s, l, in);
     count(s->ns->counters, COUNTER_NATS_MSGS_TO_APP, 1);
     return e == ERR_OK && full != NULL ? finish(s, full) : e;
 }
@@ -107,6 +201,20 @@ static enum err decide_tls(struct nats_session *s, const struct nats_info *info)
     s->wants_tls[SIDE_UP] = !ns->tls_up_first && (ns->tls_up || info->tls_required);
     s->wants_tls[SIDE_APP] = ns->tls_app;
     return ERR_OK;
+}
+
+/* A JSON value of letters and digits, without its quotes, as one token; any other is "0". */
+static void take_token(struct span value, char *text, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < value.n && n + 1 < size; i++) {
+        uint8_t c = value.p[i];
+        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
+            text[n++] = (char)c;
+    }
+    if (n == 0)
+        text[n++] = '0';
+    text[n] = '\0';
 }
 
 static enum err info(struct nats_session *s, struct span json)
@@ -124,6 +232,8 @@ static enum err info(struct nats_session *s, struct span json)
     }
     s->max_payload = info.max_payload;
     s->server_headers = info.headers;
+    take_token(info.server_id, s->server_id, sizeof s->server_id);
+    take_token(info.client_id, s->client_id, sizeof s->client_id);
     if (s->state == NATS_WAIT_INFO)
         nats_state_move(s, NATS_WAIT_CONNECT);
     return ERR_OK;
@@ -171,8 +281,10 @@ enum err nats_to_app_line(struct nats_session *s, struct span line, struct span 
         return ERR_UPSTREAM_PROTOCOL;
     switch (l.op) {
     case NATS_OP_MSG:
-    case NATS_OP_HMSG:
-        return message(s, &l, in);
+    case NATS_OP_HMSG: {
+        size_t want = nats_js_wants_of_up(s, &l, *in);
+        return want > in->n ? nats_hold(s, SIDE_UP, line, want, in) : message(s, &l, in);
+    }
     case NATS_OP_PING:
         return buf_append(&s->out[SIDE_APP], SPAN_LIT("PING\r\n"));
     case NATS_OP_PONG:

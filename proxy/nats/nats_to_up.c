@@ -10,7 +10,9 @@
 #include <stdio.h>
 
 #include "limits.h"
+#include "nats/js_headers.h"
 #include "nats/nats_info.h"
+#include "nats/nats_js.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -40,76 +42,86 @@ static enum err deny(struct nats_session *s, const char *what, const struct nats
     return e;
 }
 
-/* $JS.API.… and $JS.<domain>.API.… */
-static bool is_jetstream_api(struct span subject)
+/* The header block is whole in *in, or too large to be looked at: names that the server acts upon
+ * are mapped, and both lengths follow. */
+static enum err publish_headers(struct nats_session *s, const struct nats_line *l, struct span *in,
+                                bool *ret_written)
 {
-    if (!span_has_prefix(subject, SPAN_LIT("$JS.")))
-        return false;
-    struct span rest = span_skip(subject, 4);
-    if (span_has_prefix(rest, SPAN_LIT("API.")))
-        return true;
-    const uint8_t *dot = memchr(rest.p, '.', rest.n);
-    return dot != NULL &&
-           span_has_prefix(span_skip(rest, (size_t)(dot - rest.p) + 1), SPAN_LIT("API."));
-}
-
-/* In the place of the request, its answer is published: to the requester's own inbox, so that it
- * comes back as any answer does. */
-static enum err answer_jetstream(struct nats_session *s, const struct nats_line *l)
-{
-    static const char body[] =
-        "{\"type\":\"io.nats.jetstream.api.v1.error\",\"error\":{\"code\":503,\"err_code\":10076,"
-        "\"description\":\"JetStream not enabled (bulkhead does not serve it in this version)\"}}";
-    char size[8];
-    int n = snprintf(size, sizeof size, "%zu", sizeof body - 1);
-    struct nats_line answer = {
-        .op = NATS_OP_PUB, .subject = l->reply, .payload_text = span_of(size, (size_t)n)};
-    enum err e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), &answer);
-    if (e == ERR_OK)
-        e = buf_append(&s->out[SIDE_UP], span_of(body, sizeof body - 1));
-    if (e == ERR_OK)
-        e = buf_append(&s->out[SIDE_UP], SPAN_LIT("\r\n"));
-    count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
-    return e == ERR_OK ? nats_expect_ok(s, false) : e;
-}
-
-/* A subject that starts with '$'. True: it was dealt with, the payload goes nowhere. */
-static bool publish_reserved(struct nats_session *s, const struct nats_line *l, enum err *ret_error)
-{
-    if (subject_is_sys(l->subject)) {
-        *ret_error = deny(s, "Publish to", l);
-        return true;
+    uint32_t n = 0;
+    if (!nats_parse_size(l->header_text, &n) || n > in->n || n > l->payload_bytes ||
+        !js_headers_may_change(span_head(*in, n)))
+        return ERR_OK;
+    struct buf edited = {0};
+    enum err e = js_headers_map(s->ns, span_head(*in, n), &edited, ret_written);
+    if (e != ERR_OK || !*ret_written) {
+        buf_deinit(&edited);
+        return e;
     }
-    /* A client that does not hear itself would not hear our answer either: its request passes, and
-     * the server finds no responders for it inside the slice. */
-    if (l->reply.n == 0 || !s->echo || !is_jetstream_api(l->subject))
-        return false;
-    *ret_error = answer_jetstream(s, l);
+    char sizes[2][16];
+    size_t total = l->payload_bytes - n + buf_len(&edited);
+    struct nats_line line = *l;
+    line.header_text = span_of(
+        sizes[0], (size_t)snprintf(sizes[0], sizeof sizes[0], "%zu", buf_len(&edited)));
+    line.payload_text = span_of(sizes[1],
+                                (size_t)snprintf(sizes[1], sizeof sizes[1], "%zu", total));
+    if (s->max_payload != 0 && total > s->max_payload)
+        e = ERR_NATS_PAYLOAD;
+    if (e == ERR_OK)
+        e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), &line);
+    if (e == ERR_OK)
+        e = nats_write_header(s, buf_span(&edited));
+    *in = span_skip(*in, n);
+    buf_deinit(&edited);
+    return e;
+}
+
+static enum err write_publish(struct nats_session *s, const struct nats_line *l, struct span *in)
+{
+    bool written = false;
+    uint32_t left = l->payload_bytes;
+    size_t before = in->n;
+    enum err e = l->op == NATS_OP_HPUB ? publish_headers(s, l, in, &written) : ERR_OK;
+    if (e == ERR_OK && !written)
+        e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), l);
+    if (e == ERR_OK)
+        e = nats_expect_ok(s, false);
+    if (e != ERR_OK)
+        return e;
+    left -= (uint32_t)(before - in->n);
+    count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
+    if (!written)
+        nats_expect_header(s, l);
+    return nats_payload_begin(s, SIDE_APP, left, false, in);
+}
+
+/* A subject that starts with '$'. True: it was dealt with. */
+static bool publish_reserved(struct nats_session *s, const struct nats_line *l, struct span *in,
+                             enum err *ret_error)
+{
+    if (!subject_is_sys(l->subject))
+        return nats_js_publish(s, l, in, ret_error);
+    *ret_error = deny(s, "Publish to", l);
+    if (*ret_error == ERR_OK)
+        *ret_error = nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in);
     return true;
 }
 
-static enum err publish(struct nats_session *s, const struct nats_line *l, struct span *in)
+static enum err publish(struct nats_session *s, const struct nats_line *l, struct span raw,
+                        struct span *in)
 {
     if (s->max_payload != 0 && l->payload_bytes > s->max_payload)
         return ERR_NATS_PAYLOAD;
     if (l->op == NATS_OP_HPUB && !(s->headers && s->server_headers))
         return ERR_NATS_HEADERS;
-    struct span prefix = subject_map_pub_prefix(&s->ns->map);
-    if (nats_write_pub_bytes(prefix, l) > LIMIT_NATS_CONTROL_LINE)
+    if (nats_write_pub_bytes(subject_map_pub_prefix(&s->ns->map), l) > LIMIT_NATS_CONTROL_LINE)
         return ERR_NATS_CONTROL_LINE;
+    size_t want = nats_js_wants_of_app(s, l);
+    if (want > in->n)
+        return nats_hold(s, SIDE_APP, raw, want, in);
     enum err e = ERR_OK;
-    if (l->subject.p[0] == '$' && publish_reserved(s, l, &e))
-        return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in) : e;
-    e = nats_write_pub(&s->out[SIDE_UP], prefix, l);
-    if (e == ERR_OK)
-        e = nats_expect_ok(s, false);
-    if (e != ERR_OK)
+    if (l->subject.p[0] == '$' && publish_reserved(s, l, in, &e))
         return e;
-    count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
-    s->trace = (struct nats_trace){0};
-    if (l->op == NATS_OP_HPUB && !nats_parse_size(l->header_text, &s->trace.left))
-        return ERR_SYNTAX; /* UNTESTED: the parser took it for a size */
-    return nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in);
+    return write_publish(s, l, in);
 }
 
 /* One upstream SUB. Whose group a queue is in is the namespace algebra's to say. */
@@ -243,7 +255,7 @@ enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *
     switch (l.op) {
     case NATS_OP_PUB:
     case NATS_OP_HPUB:
-        return publish(s, &l, in);
+        return publish(s, &l, line, in);
     case NATS_OP_SUB:
         return subscribe(s, &l);
     case NATS_OP_UNSUB:

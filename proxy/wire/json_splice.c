@@ -6,6 +6,8 @@
  */
 #include "wire/json_splice.h"
 
+#include "wire/json_text.h"
+
 static const uint8_t *skip_blanks(const uint8_t *p, const uint8_t *end)
 {
     while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
@@ -117,14 +119,17 @@ static const uint8_t *skip_scalar(const uint8_t *p, const uint8_t *end)
     }
 }
 
-/* "name" : */
-static const uint8_t *skip_name(const uint8_t *p, const uint8_t *end, struct json_member *m)
+static const uint8_t *skip_colon(const uint8_t *p, const uint8_t *end)
 {
-    p = skip_string(skip_blanks(p, end), end, m);
-    if (p == NULL)
-        return NULL;
     p = skip_blanks(p, end);
     return p < end && *p == ':' ? p + 1 : NULL;
+}
+
+/* "name" : */
+static const uint8_t *skip_name(const uint8_t *p, const uint8_t *end)
+{
+    p = skip_string(skip_blanks(p, end), end, NULL);
+    return p == NULL ? NULL : skip_colon(p, end);
 }
 
 /* Containers that are open: bit i of objects says what the one at depth i is. */
@@ -151,7 +156,7 @@ static const uint8_t *enter(struct nesting *n, const uint8_t *p, const uint8_t *
         return NULL;
     uint64_t bit = UINT64_C(1) << n->depth++;
     n->objects = object ? n->objects | bit : n->objects & ~bit;
-    return object ? skip_name(p, end, NULL) : p;
+    return object ? skip_name(p, end) : p;
 }
 
 /* Behind a value inside containers: closes those that end here; stops at the next value's start. */
@@ -162,7 +167,7 @@ static const uint8_t *leave(struct nesting *n, const uint8_t *p, const uint8_t *
         if (p == end)
             return NULL;
         if (*p == ',')
-            return in_object(n) ? skip_name(p + 1, end, NULL) : p + 1;
+            return in_object(n) ? skip_name(p + 1, end) : p + 1;
         if (*p != (in_object(n) ? '}' : ']'))
             return NULL;
         n->depth--;
@@ -218,7 +223,11 @@ enum err json_walk_next(struct json_walk *w, struct json_member *ret_member, boo
         p = skip_blanks(p + 1, w->end);
     }
     const uint8_t *start = p;
-    p = skip_name(p, w->end, ret_member);
+    p = skip_string(p, w->end, ret_member);
+    if (p == NULL)
+        return ERR_SYNTAX;
+    ret_member->key = span_of(start, (size_t)(p - start));
+    p = skip_colon(p, w->end);
     if (p == NULL)
         return ERR_SYNTAX;
     const uint8_t *value = skip_blanks(p, w->end);
@@ -230,6 +239,32 @@ enum err json_walk_next(struct json_walk *w, struct json_member *ret_member, boo
     w->p = p;
     w->first = false;
     *ret_more = true;
+    return ERR_OK;
+}
+
+enum err json_items_begin(struct json_items *w, struct span array)
+{
+    if (array.n < 2 || array.p[0] != '[' || array.p[array.n - 1] != ']')
+        return ERR_SYNTAX;
+    *w = (struct json_items){.p = array.p + 1, .end = array.p + array.n - 1, .first = true};
+    return ERR_OK;
+}
+
+enum err json_items_next(struct json_items *w, struct span *ret_value, bool *ret_more)
+{
+    const uint8_t *p = skip_blanks(w->p, w->end);
+    *ret_more = p != w->end;
+    if (!*ret_more)
+        return ERR_OK;
+    if (!w->first && *p++ != ',')
+        return ERR_SYNTAX;
+    const uint8_t *value = skip_blanks(p, w->end);
+    p = skip_value(value, w->end);
+    if (p == NULL)
+        return ERR_SYNTAX;
+    *ret_value = span_of(value, (size_t)(p - value));
+    w->p = p;
+    w->first = false;
     return ERR_OK;
 }
 
@@ -313,28 +348,11 @@ enum err json_out_raw(struct json_out *o, struct span member)
     return e;
 }
 
-static enum err append_escaped(struct buf *out, struct span s)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < s.n && e == ERR_OK; i++) {
-        uint8_t c = s.p[i];
-        if (c == '"' || c == '\\')
-            e = buf_printf(out, "\\%c", c);
-        else if (c < 0x20)
-            e = buf_printf(out, "\\u%04x", c);
-        else
-            e = buf_append_byte(out, c);
-    }
-    return e;
-}
-
 enum err json_out_string(struct json_out *o, const char *name, struct span value)
 {
-    enum err e = buf_printf(o->out, "%s\"%s\":\"", o->any ? "," : "", name);
+    enum err e = buf_printf(o->out, "%s\"%s\":", o->any ? "," : "", name);
     o->any = true;
-    if (e == ERR_OK)
-        e = append_escaped(o->out, value);
-    return e == ERR_OK ? buf_append_byte(o->out, '"') : e;
+    return e == ERR_OK ? json_text_append(o->out, value) : e;
 }
 
 enum err json_out_uint(struct json_out *o, const char *name, uint32_t value)

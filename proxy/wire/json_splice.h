@@ -21,7 +21,8 @@ struct json_walk {
 };
 
 struct json_member {
-    struct span raw;   /* from the name's quote to the value's end; borrows the input, as value */
+    struct span key;   /* the name with its quotes, as written; borrows the input, as the others */
+    struct span raw;   /* from the name's quote to the value's end */
     struct span value; /* with its quotes, if a string */
     size_t name_bytes; /* 0: empty, too long, or holds escapes beyond ASCII */
     char name[JSON_NAME_BYTES_MAX]; /* escapes decoded */
@@ -32,6 +33,15 @@ enum err json_walk_begin(struct json_walk *w, struct span in) ATTR_MUST_USE;
 /* *ret_more = false: that was all, and nothing but blanks follows the object. ERR_SYNTAX. */
 enum err json_walk_next(struct json_walk *w, struct json_member *ret_member,
                         bool *ret_more) ATTR_MUST_USE;
+
+/* The elements of an array, which a walk has passed. ERR_SYNTAX unless array is one. */
+struct json_items {
+    const uint8_t *p, *end;
+    bool first;
+};
+enum err json_items_begin(struct json_items *w, struct span array) ATTR_MUST_USE;
+enum err json_items_next(struct json_items *w, struct span *ret_value,
+                         bool *ret_more) ATTR_MUST_USE;
 
 /* ASCII case does not matter: Go's decoder, which most peers use, folds it. */
 bool json_name_is(const struct json_member *m, const char *name);

@@ -24,6 +24,7 @@ class Shared(unittest.TestCase):
     """One etcd, one NATS, tenants a and b and, if the class asks for them, neighbours."""
 
     use_etcd = use_nats = True
+    jetstream = False
     neighbours = ()
     longMessage = True
     maxDiff = None
@@ -33,7 +34,8 @@ class Shared(unittest.TestCase):
         cls.stack = real.Stack(cls.__name__)
         cls.addClassCleanup(cls.stack.close)
         cls.etcd = cls.stack.etcd() if cls.use_etcd else None
-        cls.nats = cls.stack.nats() if cls.use_nats else None
+        extra = ("-js", "-sd", cls.stack.path("jetstream")) if cls.jetstream else ()
+        cls.nats = cls.stack.nats(extra=extra) if cls.use_nats else None
         cls.a, cls.b = cls.sidecar("a"), cls.sidecar("b")
         cls.around = [cls.sidecar(n) for n in cls.neighbours]
 

@@ -130,14 +130,16 @@ class NatsRaw(cases.Shared):
         a.flush()
 
     def test_jetstream_requests_are_answered(self):
-        a = self.raw()
+        """The server has no JetStream: it says so itself, once a request has reached it."""
+        a = self.raw(connect='{"verbose":false,"headers":true,"no_responders":true}')
         a.subscribe("_INBOX.js.*")
         for subject in ("$JS.API.INFO", "$JS.API.STREAM.CREATE.ORDERS", "$JS.hub.API.INFO"):
             a.publish(subject, "{}", reply="_INBOX.js.1")
             answer = a.next()
             self.assertEqual("_INBOX.js.1", answer.subject)
-            self.assertIn(b'"error"', answer.payload)
-            self.assertIn(b"JetStream not enabled", answer.payload)
+            self.assertIn(b"503", (answer.headers or b"") + answer.payload)
+        a.publish("$JS.API.META.LEADER.STEPDOWN", "{}", reply="_INBOX.js.1")
+        self.assertIn(b"not allowed in a namespace", a.next().payload)
 
     def test_echo_false_is_honoured(self):
         a = self.raw(connect='{"verbose":false,"echo":false}')

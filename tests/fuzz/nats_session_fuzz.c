@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Laws: whatever both sides say, every subject and reply that goes upstream lies behind a prefix of
- * the session's own slices; CONNECT carries no member that is not listed; what each side hears does
- * not depend on how the input was cut, nor on when the output was taken.
+ * the session's own slices, names its own streams, or is its own inbox; CONNECT carries no member
+ * that is not listed; what each side hears does not depend on how the input was cut, nor on when
+ * the output was taken.
  *
  * Input: 1 byte of options, then chunks: 1 byte (bit 0: side, bits 1-7: length), the bytes.
  */
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "nats/js_api.h"
+#include "nats/js_subject.h"
 #include "nats/nats_session.h"
 #include "wire/json_splice.h"
 #include "wire/nats_parse.h"
@@ -60,6 +63,7 @@ static void set_up(struct play *p, unsigned options)
     struct ns_path path;
     CHECK(ns_path_parse(options & CHILD ? SPAN_LIT("a/b.c") : SPAN_NONE, '/', &path, NULL) ==
           ERR_OK);
+    js_names_init(&p->ns.names, &path);
     CHECK(subject_map_init(&p->ns.map, SPAN_LIT("bh"), &path, subject_map_default_requests,
                            ARRAY_LEN(subject_map_default_requests)) == ERR_OK);
     CHECK(nats_session_new(&p->ns, &p->session) == ERR_OK);
@@ -69,7 +73,7 @@ static void play_all(struct play *p, unsigned options, struct span in, size_t pi
 {
     set_up(p, options);
     if (options & SAY_HELLO) {
-        say(p, SIDE_UP, SPAN_LIT("INFO {\"headers\":true,\"max_payload\":200}\r\n"), SIZE_MAX);
+        say(p, SIDE_UP, SPAN_LIT("INFO {\"headers\":true,\"max_payload\":2000}\r\n"), SIZE_MAX);
         say(p, SIDE_APP,
             options & VERBOSE ? SPAN_LIT("CONNECT {\"headers\":true}\r\n")
                               : SPAN_LIT("CONNECT {\"verbose\":false,\"headers\":true}\r\n"),
@@ -90,9 +94,35 @@ static void tear_down(struct play *p)
         buf_deinit(&p->heard[side]);
 }
 
-static void check_own(const struct subject_map *m, struct span subject, bool publish)
+/* JetStream's own subjects: every token that could be a stored stream's name, of which "~" is a
+ * sign, is one of this namespace; what is listed here holds none. */
+static bool is_own_jetstream(const struct nats_ns *ns, struct span subject)
 {
-    bool own = false;
+    static const char *const without[] = {"INFO", "STREAM.NAMES", "STREAM.LIST"};
+    struct span stream, name;
+    struct js_call call;
+    if (js_subject_stream(subject, &stream))
+        return js_names_strip(&ns->names, stream, &name);
+    if (!js_api_is(subject) || !js_api_parse(subject, &call) || call.row->policy == JS_DENY)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(without); i++)
+        if (strcmp(without[i], call.row->verb) == 0)
+            return call.stream.n == 0;
+    return js_names_strip(&ns->names, call.stream, &name) &&
+           (call.subject.n == 0 || js_subject_strip(ns, call.subject, &name));
+}
+
+static bool is_own_inbox(const struct nats_ns *ns, struct span subject)
+{
+    struct span rest;
+    return span_has_prefix(subject, SPAN_LIT("bh.r.")) &&
+           js_names_strip(&ns->names, span_skip(subject, 5), &rest) && rest.p[0] == '.';
+}
+
+static void check_own(const struct nats_ns *ns, struct span subject, bool publish)
+{
+    const struct subject_map *m = &ns->map;
+    bool own = is_own_inbox(ns, subject) || (publish && is_own_jetstream(ns, subject));
     for (unsigned i = 0; i < (publish ? 1 : m->slices); i++)
         own |= span_has_prefix(subject, span_of(m->slice[i].text, m->slice[i].n)) &&
                subject.n > m->slice[i].n;
@@ -122,7 +152,7 @@ static void check_connect(struct span text)
 }
 
 /* Read what the server heard as it would. */
-static void check_up(const struct subject_map *m, struct span in)
+static void check_up(const struct nats_ns *ns, struct span in)
 {
     while (in.n != 0) {
         struct nats_reader r = {0};
@@ -137,9 +167,9 @@ static void check_up(const struct subject_map *m, struct span in)
         CHECK(nats_parse_line(NATS_FROM_CLIENT, line, &l) == ERR_OK);
         bool publish = l.op == NATS_OP_PUB || l.op == NATS_OP_HPUB;
         if (publish || l.op == NATS_OP_SUB)
-            check_own(m, l.subject, publish);
+            check_own(ns, l.subject, publish);
         if (l.reply.n != 0)
-            check_own(m, l.reply, true);
+            check_own(ns, l.reply, true);
         if (l.op == NATS_OP_CONNECT)
             check_connect(l.text);
         if (publish) {
@@ -166,7 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         CHECK(span_eq(buf_span(&whole.heard[side]), buf_span(&bytes.heard[side])));
         CHECK(span_eq(buf_span(&whole.heard[side]), buf_span(&pieces.heard[side])));
     }
-    check_up(&whole.ns.map, buf_span(&whole.heard[SIDE_UP]));
+    check_up(&whole.ns, buf_span(&whole.heard[SIDE_UP]));
     tear_down(&whole);
     tear_down(&bytes);
     tear_down(&pieces);

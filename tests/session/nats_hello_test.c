@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* INFO and CONNECT, verbose clients, denials, -ERR texts, JetStream, and how sessions end. */
+/* INFO and CONNECT, verbose clients, denials, -ERR texts, and how sessions end. */
 #include "session/nats_transcript.h"
 
 #define PORT ",\"host\":\"127.0.0.1\",\"port\":4222}\r\n"
@@ -18,7 +18,7 @@ static void info_hides_ways_around_the_sidecar(void **state)
             "\r\n"),
          APP_HEARS("INFO {\"server_id\":\"N\",\"server_name\" : \"n\",\"version\":\"2.10.1\","
                    "\"proto\":1,\"git_commit\":\"c\",\"go\":\"go1.21\",\"headers\":true,"
-                   "\"max_payload\":1048576,\"client_id\":7,\"ldm\":true,"
+                   "\"max_payload\":1048576,\"jetstream\":true,\"client_id\":7,\"ldm\":true,"
                    "\"future\":{\"n\":[1.50,1e400]}" PORT));
 }
 
@@ -149,32 +149,6 @@ static void sys_subjects_are_denied(void **state)
     stage_close(&t);
 }
 
-#define NOT_ENABLED                                                                                \
-    "{\"type\":\"io.nats.jetstream.api.v1.error\",\"error\":{\"code\":503,\"err_code\":10076,"     \
-    "\"description\":\"JetStream not enabled (bulkhead does not serve it in this version)\"}}"
-
-static void a_jetstream_request_is_answered_through_its_own_inbox(void **state)
-{
-    (void)state;
-    static const struct step steps[] = {
-        HELLO,
-        APP("PUB $JS.API.INFO _INBOX.1 4\r\nbody\r\n"),
-        UP_HEARS("PUB bh.e.a.~.~.~._INBOX.1 162\r\n" NOT_ENABLED "\r\n"),
-        APP("HPUB $JS.hub.API.STREAM.NAMES r 12 12\r\nNATS/1.0\r\n\r\n\r\n"),
-        UP_HEARS("PUB bh.e.a.~.~.~.r 162\r\n" NOT_ENABLED "\r\n"),
-        /* Nobody waits for these, or they are no requests. */
-        APP("PUB $JS.API.INFO 0\r\n\r\nPUB $JS.ACK.s.c.1 r 0\r\n\r\n"),
-        UP_HEARS("PUB bh.e.a.~.~.~.$JS.API.INFO 0\r\n\r\n"
-                 "PUB bh.e.a.~.~.~.$JS.ACK.s.c.1 bh.e.a.~.~.~.r 0\r\n\r\n"),
-    };
-    struct stage t;
-    stage_open(&t, "a");
-    stage_play(&t, steps, ARRAY_LEN(steps));
-    assert_int_equal(sizeof NOT_ENABLED - 1, 162);
-    assert_int_equal(t.counters.n[COUNTER_DENIED_JETSTREAM], 12 * 2);
-    stage_close(&t);
-}
-
 static void a_client_without_echo_gets_the_servers_no_responders(void **state)
 {
     (void)state;
@@ -236,7 +210,6 @@ int main(void)
         cmocka_unit_test(a_verbose_client_never_sees_the_oks_of_our_own_lines),
         cmocka_unit_test(a_denied_line_of_a_verbose_client_has_no_ok),
         cmocka_unit_test(sys_subjects_are_denied),
-        cmocka_unit_test(a_jetstream_request_is_answered_through_its_own_inbox),
         cmocka_unit_test(a_client_without_echo_gets_the_servers_no_responders),
         cmocka_unit_test(errors_of_the_server_speak_of_logical_names),
         cmocka_unit_test(a_lost_server_closes_without_words),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every allocation of a session fails once, the n-th in the n-th run: it ends or goes on, and
- * nothing leaks. The three sources that allocate are compiled into this program with a malloc of
+ * nothing leaks. The sources that allocate are compiled into this program with a malloc of
  * its own, so the sweep also works under the address sanitizer.
  */
 #include <stdlib.h>
@@ -48,6 +48,8 @@ static void sweep_free(void *p)
 #define realloc sweep_realloc
 #define free    sweep_free
 #include "base/buf.c"
+#include "nats/js_list.c"
+#include "nats/nats_js.c"
 #include "nats/nats_session.c"
 #include "nats/nats_subs.c"
 #undef malloc
@@ -69,6 +71,14 @@ static const struct {
     {SIDE_UP, SPAN_LIT("HMSG bh.e.a.~.~.~.foo e1 12 14\r\nNATS/1.0\r\n\r\nh")},
     {SIDE_APP, SPAN_LIT("SUB $SYS.x 1\r\nSUB > 7\r\n")},
     {SIDE_UP, SPAN_LIT("i\r\nPING\r\n")},
+    {SIDE_APP,
+     SPAN_LIT("PUB $JS.API.STREAM.CREATE.S i 28\r\n{\"name\":\"S\",\"republish\":{} }\r\n")},
+    {SIDE_APP, SPAN_LIT("PUB $JS.API.STREAM.LIST i 15\r\n{\"subject\":\"x\"}\r\n")},
+    {SIDE_APP, SPAN_LIT("HPUB $JS.ACK.S.C.1.2.3.4.5 i 12 12\r\nNATS/1.0\r\n\r\n\r\n")},
+    {SIDE_APP, SPAN_LIT("HPUB x 36 36\r\nNATS/1.0\r\nNats-Expected-Stream:S\r\n\r\n\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.2 r0 26\r\n{\"config\":{\"name\":\"a~~S\"}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.3 r0 27\r\n{\"total\":2,\"streams\":[{} ]}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.e.a.~.~.~.i e1 15\r\n{\"stream\":\"a~~\"\r\n")},
 };
 
 /* ERR_OK: the whole script was played. */
@@ -99,6 +109,7 @@ static void the_nth_allocation_fails(void **state)
     struct nats_ns ns = {.host = "h", .port = 1, .user = "u", .counters = &counters};
     struct ns_path path;
     assert_int_equal(ns_path_parse(SPAN_LIT("a"), '/', &path, NULL), ERR_OK);
+    js_names_init(&ns.names, &path);
     assert_int_equal(subject_map_init(&ns.map, SPAN_LIT("bh"), &path, subject_map_default_requests,
                                       ARRAY_LEN(subject_map_default_requests)),
                      ERR_OK);

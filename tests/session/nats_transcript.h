@@ -75,6 +75,7 @@ static inline void stage_open(struct stage *t, const char *path)
     t->ns.counters = &t->counters;
     struct ns_path ns;
     assert_int_equal(ns_path_parse(span_str(path), '/', &ns, NULL), ERR_OK);
+    js_names_init(&t->ns.names, &ns);
     assert_int_equal(subject_map_init(&t->ns.map, SPAN_LIT("bh"), &ns, subject_map_default_requests,
                                       ARRAY_LEN(subject_map_default_requests)),
                      ERR_OK);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * js_body - a JSON body of JetStream's API, spliced by a schema: listed members are mapped or
+ * stripped, everything else passes byte for byte (design.md 3.4).
+ *
+ * A member's name is compared without ASCII case, and all of its duplicates are mapped, as Go's
+ * decoder reads them. Go also folds two letters beyond ASCII onto "s" and "k": a request that has a
+ * name beyond ASCII where a listed one could be is refused.
+ */
+#ifndef NATS_JS_BODY_H
+#define NATS_JS_BODY_H
+
+#include "nats/js_schema.h"
+#include "nats/nats_session.h"
+
+/* What a request is refused for. */
+enum js_refusal {
+    JS_FINE,
+    JS_NAME_TOO_LONG, /* a stream's name with its prefix is longer than the server takes */
+    JS_EXTERNAL,      /* a member that reaches out of the slice */
+    JS_BAD_JSON       /* does not parse, or has a name beyond ASCII */
+};
+
+/* Appends body for the server. stream: of the request's subject; its name is what a stream without
+ * subjects, mirror or sources listens to. ERR_NOMEM. On another refusal than JS_FINE out is as it
+ * was. */
+enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
+                     struct span stream, struct buf *out,
+                     enum js_refusal *ret_refusal) ATTR_MUST_USE;
+
+/* Appends body for the application. ERR_SYNTAX: does not parse, out is as it was; ERR_FOREIGN: a
+ * name at the top is not of this namespace; ERR_NOMEM. */
+enum err js_body_strip(const struct nats_ns *ns, const struct js_member *schema, struct span body,
+                       struct buf *out) ATTR_MUST_USE;
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * js_subject - subjects and names of JetStream, where they stand inside bodies, headers and replies
+ * (design.md 5.5).
+ *
+ *   event   bh.e.n.S   what is published, delivered to, or the result of a transform
+ *   filter  bh.e.n.P, or bh.*.n.P if a request could match P: members of the namespace with another
+ *           view publish those under "d"
+ *   ACK FC  $JS.ACK.<stream>.…, $JS.FC.<stream>.…: the one token is mapped, the rest is the
+ * server's
+ */
+#ifndef NATS_JS_SUBJECT_H
+#define NATS_JS_SUBJECT_H
+
+#include "nats/nats_session.h"
+
+/* Appends the stored form. ERR_NOMEM. An empty subject stays empty: it means "none". */
+enum err js_subject_event(const struct nats_ns *ns, struct span subject,
+                          struct buf *out) ATTR_MUST_USE;
+enum err js_subject_filter(const struct nats_ns *ns, struct span pattern,
+                           struct buf *out) ATTR_MUST_USE;
+/* True, and S as a part of stored, if stored is bh.e.n.S, bh.d.n.S or bh.*.n.S. */
+bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject);
+
+/* $JS.ACK.… of an acknowledgement or $JS.FC.… of flow control: the stream's token in either form.
+ */
+bool js_subject_stream(struct span subject, struct span *ret_stream);
+/* With that token mapped / stripped, appended. False: no such subject, or the stream's name is too
+ * long / not of this namespace; nothing was appended. */
+bool js_reply_map(const struct nats_ns *ns, struct span subject, struct buf *out,
+                  enum err *ret_error);
+bool js_reply_strip(const struct nats_ns *ns, struct span stored, struct buf *out,
+                    enum err *ret_error);
+
+/* A text for people: own prefixes of names and subjects are taken out; a text that still holds a
+ * stored subject says only that something is wrong. */
+enum err js_text_strip(const struct nats_ns *ns, struct span text, struct buf *out) ATTR_MUST_USE;
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nats_js_up - what an application publishes to "$JS.…": requests, acknowledgements, flow control.
+ *
+ * A request that cannot go on is answered in its place, so a verbose client's +OK stays in turn.
+ */
+#include <stdio.h>
+
+#include "limits.h"
+#include "nats/js_body.h"
+#include "nats/js_subject.h"
+#include "nats/nats_js.h"
+#include "nats/nats_state.h"
+#include "wire/json_text.h"
+#include "wire/nats_write.h"
+
+enum { CRLF_BYTES = 2 };
+
+enum err js_say(struct nats_session *s, struct span reply, struct span header, struct span body)
+{
+    char sizes[2][16];
+    int n[2] = {snprintf(sizes[0], sizeof sizes[0], "%zu", header.n),
+                snprintf(sizes[1], sizeof sizes[1], "%zu", header.n + body.n)};
+    struct nats_line line = {
+        .op = header.n == 0 ? NATS_OP_PUB : NATS_OP_HPUB,
+        .subject = reply,
+        .header_text = header.n == 0 ? SPAN_NONE : span_of(sizes[0], (size_t)n[0]),
+        .payload_text = span_of(sizes[1], (size_t)n[1]),
+    };
+    struct buf *out = nats_voice(s, SIDE_UP);
+    enum err e = nats_write_pub(out, subject_map_pub_prefix(&s->ns->map), &line);
+    if (e == ERR_OK)
+        e = buf_append(out, header);
+    if (e == ERR_OK)
+        e = buf_append(out, body);
+    return e == ERR_OK ? buf_append(out, SPAN_LIT("\r\n")) : e;
+}
+
+enum err js_error_body(const struct js_row *row, const struct js_error *error, struct buf *out)
+{
+    const char *type = row == NULL || row->type == NULL ? "io.nats.jetstream.api.v1.error"
+                                                        : row->type;
+    enum err e = buf_printf(out, "{\"type\":\"%s\",\"error\":{\"code\":%u,\"err_code\":%u,", type,
+                            error->code, error->err_code);
+    if (e == ERR_OK)
+        e = buf_append(out, SPAN_LIT("\"description\":"));
+    if (e == ERR_OK)
+        e = json_text_append(out, span_str(error->text));
+    return e == ERR_OK ? buf_append(out, SPAN_LIT("}}")) : e;
+}
+
+/* The line as it is, inside the slice, where no JetStream listens: the server answers 503 to a
+ * reply, and a verbose client's +OK comes. */
+static enum err pass_inside(struct nats_session *s, const struct nats_line *l, struct span *in)
+{
+    enum err e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), l);
+    if (e == ERR_OK)
+        e = nats_expect_ok(s, false);
+    nats_expect_header(s, l);
+    return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in) : e;
+}
+
+static enum err refuse(struct nats_session *s, const struct nats_line *l, const struct js_row *row,
+                       const struct js_error *error, struct span *in)
+{
+    struct buf body = {0};
+    if (l->reply.n == 0)
+        return pass_inside(s, l, in);
+    enum err e = js_error_body(row, error, &body);
+    if (e == ERR_OK)
+        e = js_say(s, l->reply, SPAN_NONE, buf_span(&body));
+    buf_deinit(&body);
+    if (e == ERR_OK)
+        e = nats_expect_ok(s, false);
+    return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in) : e;
+}
+
+static enum err refuse_name(struct nats_session *s, const struct nats_line *l,
+                            const struct js_row *row, struct span *in)
+{
+    char text[128];
+    snprintf(text, sizeof text, "stream name is too long, maximum allowed is %zu in this namespace",
+             js_names_room(&s->ns->names));
+    const struct js_error error = {400, 10052, text};
+    count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
+    return refuse(s, l, row, &error, in);
+}
+
+static enum err refuse_body(struct nats_session *s, const struct nats_line *l,
+                            const struct js_row *row, enum js_refusal why, struct span *in)
+{
+    static const struct js_error external = {
+        403, 10052, "bulkhead: external mirrors and sources are outside this namespace"};
+    static const struct js_error bad_json = {400, 10025, "invalid JSON"};
+    if (why == JS_NAME_TOO_LONG)
+        return refuse_name(s, l, row, in);
+    count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
+    return refuse(s, l, row, why == JS_EXTERNAL ? &external : &bad_json, in);
+}
+
+/* What goes up: l with other names; header and body are written, or (both empty) pass from *in. */
+struct outgoing {
+    struct buf subject, reply, body;
+    struct span header;
+    bool is_whole; /* header and body are all of the payload */
+};
+
+static enum err write_out(struct nats_session *s, const struct nats_line *l, struct outgoing *x,
+                          struct span *in)
+{
+    char sizes[16];
+    size_t n = x->header.n + buf_len(&x->body);
+    struct nats_line line = *l;
+    line.subject = buf_span(&x->subject);
+    line.reply = buf_span(&x->reply);
+    if (x->is_whole)
+        line.payload_text = span_of(sizes, (size_t)snprintf(sizes, sizeof sizes, "%zu", n));
+    if (nats_write_pub_bytes(SPAN_NONE, &line) > LIMIT_NATS_CONTROL_LINE)
+        return ERR_NATS_CONTROL_LINE;
+    struct buf *out = &s->out[SIDE_UP];
+    enum err e = nats_write_pub(out, SPAN_NONE, &line);
+    if (e == ERR_OK)
+        e = nats_expect_ok(s, false);
+    count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
+    if (e != ERR_OK)
+        return e;
+    if (!x->is_whole) {
+        nats_expect_header(s, l);
+        return nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in);
+    }
+    e = nats_write_header(s, x->header);
+    if (e == ERR_OK)
+        e = buf_append(out, buf_span(&x->body));
+    *in = span_skip(*in, (size_t)l->payload_bytes + CRLF_BYTES);
+    return e == ERR_OK ? buf_append(out, SPAN_LIT("\r\n")) : e;
+}
+
+static const struct js_error too_large = {400, 10052,
+                                          "bulkhead: the request is larger than the server takes"};
+
+static bool is_blank(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (memchr(" \t\r\n", s.p[i], 4) == NULL)
+            return false;
+    return true;
+}
+
+/* The mapped body into x, or why there is none. */
+static enum err map_body(struct nats_session *s, const struct nats_line *l,
+                         const struct js_call *call, struct outgoing *x, struct js_list **ret_list,
+                         enum js_refusal *ret_refusal, struct span in)
+{
+    uint32_t header = 0;
+    if (l->header_text.n != 0 && !nats_parse_size(l->header_text, &header))
+        return ERR_SYNTAX;
+    struct span payload = span_head(in, l->payload_bytes);
+    if (!span_eq(span_head(span_skip(in, payload.n), CRLF_BYTES), SPAN_LIT("\r\n")))
+        return ERR_NATS_UNKNOWN_OP;
+    x->is_whole = true;
+    x->header = span_head(payload, header);
+    struct span body = span_skip(payload, x->header.n);
+    *ret_refusal = JS_FINE;
+    if (call->row->request != NULL)
+        return is_blank(body) ? buf_append(&x->body, body)
+                              : js_body_map(s->ns, call->row->request, body, call->stream, &x->body,
+                                            ret_refusal);
+    enum err e = js_list_begin(s->ns, body, ret_list);
+    if (e == ERR_SYNTAX) {
+        *ret_refusal = JS_BAD_JSON;
+        return ERR_OK;
+    }
+    return e == ERR_OK ? js_list_request(*ret_list, &x->body) : e;
+}
+
+/* Where the answer goes: to our inbox, or straight to the application. Takes list. */
+static enum err map_reply(struct nats_session *s, const struct nats_line *l,
+                          const struct js_row *row, struct js_list *list, struct buf *reply)
+{
+    if (l->reply.n == 0) {
+        js_list_free(list);
+        return ERR_OK;
+    }
+    if (row->policy == JS_DIRECT)
+        return js_subject_event(s->ns, l->reply, reply);
+    enum err e = js_inbox_open(s);
+    if (e == ERR_OK)
+        e = js_pending_add(s->js, row, l->reply, list);
+    else
+        js_list_free(list);
+    return e == ERR_OK ? js_inbox_append(s, s->js->number, reply) : e;
+}
+
+static enum err send(struct nats_session *s, const struct nats_line *l, const struct js_call *call,
+                     struct outgoing *x, struct span *in)
+{
+    const struct js_row *row = call->row;
+    enum js_refusal refusal = JS_FINE;
+    struct js_list *list = NULL;
+    enum err e = js_api_map(s->ns, call, &x->subject);
+    if (e == ERR_LIMIT)
+        return refuse_name(s, l, row, in);
+    bool is_held = row->request != NULL || row->policy == JS_NAMES || row->policy == JS_LIST;
+    if (e == ERR_OK && is_held && l->payload_bytes > LIMIT_NATS_JS_BODY_BYTES - CRLF_BYTES)
+        return refuse(s, l, row, &too_large, in);
+    if (e == ERR_OK && is_held)
+        e = map_body(s, l, call, x, &list, &refusal, *in);
+    if (e == ERR_OK && refusal != JS_FINE)
+        return refuse_body(s, l, row, refusal, in);
+    if (e == ERR_OK && s->max_payload != 0 && x->header.n + buf_len(&x->body) > s->max_payload) {
+        js_list_free(list);
+        return refuse(s, l, row, &too_large, in);
+    }
+    if (e != ERR_OK) {
+        js_list_free(list);
+        return e;
+    }
+    e = map_reply(s, l, row, list, &x->reply);
+    return e == ERR_OK ? write_out(s, l, x, in) : e;
+}
+
+static enum err request(struct nats_session *s, const struct nats_line *l, struct span *in)
+{
+    static const struct js_error denied = {403, 10075,
+                                           "bulkhead: this request is not allowed in a namespace"};
+    struct js_call call;
+    /* A client that does not hear itself would not hear our answers either. */
+    if (!s->echo)
+        return pass_inside(s, l, in);
+    if (!js_api_parse(l->subject, &call)) {
+        count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
+        return refuse(s, l, NULL, &denied, in);
+    }
+    if (call.row->policy == JS_DENY) {
+        count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
+        return refuse(s, l, call.row, &denied, in);
+    }
+    struct outgoing x = {0};
+    enum err e = send(s, l, &call, &x, in);
+    buf_deinit(&x.subject);
+    buf_deinit(&x.reply);
+    buf_deinit(&x.body);
+    return e;
+}
+
+/* $JS.ACK.…, $JS.FC.…: only the subject is another. */
+static enum err acknowledge(struct nats_session *s, const struct nats_line *l, struct buf *subject,
+                            struct span *in)
+{
+    struct buf reply = {0};
+    struct nats_line line = *l;
+    line.subject = buf_span(subject);
+    enum err e = js_subject_event(s->ns, l->reply, &reply);
+    line.reply = buf_span(&reply);
+    if (e == ERR_OK && nats_write_pub_bytes(SPAN_NONE, &line) > LIMIT_NATS_CONTROL_LINE)
+        e = ERR_NATS_CONTROL_LINE;
+    if (e == ERR_OK)
+        e = nats_write_pub(&s->out[SIDE_UP], SPAN_NONE, &line);
+    buf_deinit(&reply);
+    if (e == ERR_OK)
+        e = nats_expect_ok(s, false);
+    count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
+    nats_expect_header(s, l);
+    return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in) : e;
+}
+
+bool nats_js_publish(struct nats_session *s, const struct nats_line *l, struct span *in,
+                     enum err *ret_error)
+{
+    if (js_api_is(l->subject)) {
+        *ret_error = request(s, l, in);
+        return true;
+    }
+    struct span stream;
+    if (!js_subject_stream(l->subject, &stream))
+        return false;
+    struct buf *subject = nats_js_scratch(s);
+    *ret_error = ERR_NOMEM;
+    if (subject == NULL)
+        return true;
+    if (!js_reply_map(s->ns, l->subject, subject, ret_error))
+        return false;
+    if (*ret_error == ERR_OK)
+        *ret_error = acknowledge(s, l, subject, in);
+    return true;
+}
