@@ -55,8 +55,8 @@ struct etcd_route {
     bool server_streams;
     bool needs_tag;  /* the call waits until ns->has_tag, LOCAL ones too: they show etcd's header */
     bool stays_open; /* LOCAL: the stream does not end after the answer (grpc.health Watch) */
+    unsigned kind;   /* enum etcd_kind of etcd_route.c: which special cases apply */
     const struct pb_message *request, *response; /* NULL where nothing is mapped */
-    unsigned kind; /* enum etcd_kind of etcd_route.c: which special cases apply */
 };
 
 /* NULL: unknown method, ERR_UNIMPLEMENTED. The table is static. */

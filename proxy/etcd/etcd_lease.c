@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "etcd/etcd_pass.h"
 #include "limits.h"
 #include "wire/pb_write.h"
@@ -158,6 +159,7 @@ enum err etcd_lease_queue_push(struct etcd_lease_queue **q, int64_t id)
         if (e != ERR_OK)
             return e;
     }
+    CHECK((*q)->cap != 0);
     (*q)->id[((*q)->first + (*q)->n++) % (*q)->cap] = id;
     return ERR_OK;
 }

@@ -80,8 +80,8 @@ void h2_conn_end(struct h2_conn *c);
 /* From on_closed, before the memory is released. */
 void h2_conn_deinit(struct h2_conn *c);
 
-/* -- header blocks --
- * A block travels as bytes: { flags 1, name length 2, value length 4, name, value }*, so that it
+/* -- header blocks -- */
+/* A block travels as bytes: { flags 1, name length 2, value length 4, name, value }*, so that it
  * can be kept in one buf and handed on without a table. */
 struct h2_field {
     struct span name, value;

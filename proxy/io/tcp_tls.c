@@ -99,7 +99,7 @@ static enum err send_out(struct tcp *t)
     size_t n = buf_len(out);
     enum err e = n == 0 || t->failed != 0 ? ERR_OK : tcp_write_raw(t, buf_span(out));
     buf_consume(out, n);
-    if (out->cap > 2 * LIMIT_READ_BYTES)
+    if (out->cap > (size_t)2 * LIMIT_READ_BYTES)
         buf_deinit(out);
     return e;
 }

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 
 struct tls_lib {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a member has no parentheses */
 #define FN(name) __typeof__(&name) name;
 #include "io/tls_lib.def"
 #undef FN
