@@ -20,7 +20,7 @@ MAY_INCLUDE = {
 }
 PURE = {"policy", "proxy/wire", "proxy/etcd", "proxy/nats"}
 LIBC = re.compile(r"(assert|ctype|errno|fcntl|inttypes|limits|math|signal|stdalign|stdarg|stdbool|"
-                  r"stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|time|unistd|dirent|poll|"
+                  r"endian|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|time|unistd|dirent|poll|"
                   r"getopt|netdb|spawn|sys/\w+|netinet/\w+|arpa/inet)\.h")
 # Beyond libc: who may include it. A program reads its configuration with cJSON and runs io's loop.
 THIRD_PARTY = {
