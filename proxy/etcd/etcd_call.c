@@ -35,6 +35,7 @@ void etcd_call_deinit(struct etcd_call *c)
     buf_deinit(&c->lease_grant);
     buf_deinit(&c->after_prelude);
     etcd_lease_queue_free(&c->leases);
+    etcd_watches_free(&c->watches);
 }
 
 /* ResponseHeader: cluster_id 1, member_id 2, revision 3, raft_term 4. The ids never change, so the
@@ -122,6 +123,9 @@ static enum err request(struct etcd_call *c, struct span message)
     enum err e = etcd_frame_spliced(c->route->request, &pass, message, &c->to_up);
     if (e == ERR_OK)
         e = lease_request(c, &pass, message);
+    if (e == ERR_OK && c->route->kind == ETCD_KIND_WATCH)
+        e = etcd_watches_request(&c->watches,
+                                 span_skip(buf_span(&c->to_up), before + GRPC_HEAD_BYTES));
     if (e == ERR_OK && pass.wants_lease)
         e = etcd_prelude_begin(c);
     if (e != ERR_OK)
@@ -192,12 +196,19 @@ static enum err reply(struct etcd_call *c, struct span message)
         return grpc_reader_give(&c->from_up, message, &c->to_app);
     if (may_grow(c))
         return growing_reply(c, message);
-    enum err e = pb_splice_in_place(c->route->response, &pass, writable(message), message.n,
-                                    &message.n);
+    enum err e = ERR_OK;
+    if (c->watches != NULL)
+        e = etcd_watches_reply(c->watches, message, &pass.watch);
+    if (e != ERR_OK || pass.watch.is_hidden)
+        return e;
+    e = pb_splice_in_place(c->route->response, &pass, writable(message), message.n, &message.n);
     if (e != ERR_OK)
         return e;
     /* Nothing left but a foreign remainder: not sent (design.md 4.6). */
-    if (pass.events != 0 && pass.events_kept == 0 && !pass.must_send && !c->has_fragments)
+    bool is_empty = pass.events != 0 && pass.events_kept == 0;
+    if (is_empty && pass.watch.hides_gap)
+        return ERR_OK;
+    if (is_empty && !pass.must_send && !c->has_fragments && !pass.watch.ends_gap)
         return ERR_OK;
     return grpc_reader_give(&c->from_up, message, &c->to_app);
 }
@@ -234,6 +245,34 @@ bool etcd_call_retry(struct etcd_call *c, int grpc_status)
     /* Out of memory: the application gets the answer that is there. */
     return etcd_frame_spliced(&etcd_lease_grant_request, &pass, buf_span(&c->lease_grant),
                               &c->to_up) == ERR_OK;
+}
+
+/* The pings of leases that were not answered, again. */
+static enum err resume_keep_alive(struct etcd_call *c)
+{
+    int64_t id;
+    enum err e = ERR_OK;
+    for (unsigned i = 0; e == ERR_OK && etcd_lease_queue_peek(c->leases, i, &id); i++) {
+        struct etcd_pass pass = {.call = c};
+        uint8_t message[1 + PB_VARINT_BYTES_MAX] = {1 << 3 | PB_WIRE_VARINT};
+        size_t n = 1 + pb_varint_write(message + 1, (uint64_t)id);
+        e = etcd_frame_spliced(&etcd_lease_keep_alive_request, &pass, span_of(message, n),
+                               &c->to_up);
+    }
+    return e;
+}
+
+bool etcd_call_resume(struct etcd_call *c)
+{
+    enum err e = ERR_UPSTREAM_LOST;
+    buf_consume(&c->to_up, buf_len(&c->to_up));
+    grpc_reader_deinit(&c->from_up);
+    c->from_up = (struct grpc_reader){.max_bytes = LIMIT_GRPC_RESPONSE_BYTES};
+    if (c->route->kind == ETCD_KIND_LEASE_KEEP_ALIVE)
+        e = resume_keep_alive(c);
+    else if (c->route->kind == ETCD_KIND_WATCH && etcd_watches_can_resume(c->watches))
+        e = etcd_watches_resume(c->watches, &c->to_up);
+    return e == ERR_OK;
 }
 
 struct span etcd_call_method(const struct etcd_call *c)

@@ -54,6 +54,7 @@ struct etcd_route {
     bool client_streams; /* more than one request message */
     bool server_streams;
     bool needs_tag;  /* the call waits until ns->has_tag, LOCAL ones too: they show etcd's header */
+    bool resumes;    /* goes on after upstream was lost: etcd_call_resume() */
     bool stays_open; /* LOCAL: the stream does not end after the answer (grpc.health Watch) */
     unsigned kind;   /* enum etcd_kind of etcd_route.c: which special cases apply */
     const struct pb_message *request, *response; /* NULL where nothing is mapped */
@@ -93,10 +94,11 @@ struct etcd_call {
     uint8_t lease_tries;
     struct buf lease_grant; /* that request's message, for the next try */
     enum { ETCD_NO_PRELUDE, ETCD_PRELUDE_ASKS, ETCD_PRELUDE_ANSWERED } prelude;
-    struct buf after_prelude; /* the request's message, mapped, still without a lease */
-    int64_t prelude_lease;    /* the granted id, as it is stored */
-    bool has_fragments;       /* Watch: a fragment was seen */
-    uint8_t health;           /* the last status answered, 0 = none */
+    struct buf after_prelude;     /* the request's message, mapped, still without a lease */
+    int64_t prelude_lease;        /* the granted id, as it is stored */
+    bool has_fragments;           /* Watch: a fragment was seen */
+    struct etcd_watches *watches; /* Watch: to resume by; owned; NULL before the first request */
+    uint8_t health;               /* the last status answered, 0 = none */
 };
 
 /* Only for routes whose policy is REWRITE, FORWARD or LOCAL. Allocates nothing. */
@@ -108,7 +110,7 @@ void etcd_call_deinit(struct etcd_call *c);
 enum err etcd_call_feed_app(struct etcd_call *c, struct span in) ATTR_MUST_USE;
 /* Upstream has many answers to give: the application should be held up (flow control). */
 bool etcd_call_is_behind(const struct etcd_call *c);
-/* Memory of what is in flight, besides the buffers. */
+/* Memory of what is in flight and of watches, besides the buffers. */
 size_t etcd_call_queue_bytes(const struct etcd_call *c);
 /* The application half-closed. ERR_GRPC_FRAME in the middle of a message, ERR_GRPC_REQUEST unless a
  * unary call had exactly one. LOCAL: the answer is now in to_app. */
@@ -124,6 +126,9 @@ enum err etcd_call_end_up(struct etcd_call *c) ATTR_MUST_USE;
  * etcd_call_method()), as if nothing had been answered: a random lease id was taken, or the prelude
  * is over. */
 bool etcd_call_retry(struct etcd_call *c, int grpc_status);
+/* Upstream's stream was lost. True: to_up holds what a new one begins with, and the application is
+ * not to notice (design.md 4.6). False: the call cannot be resumed; it is over. */
+bool etcd_call_resume(struct etcd_call *c);
 /* Where to_up goes: the route's path, or, in a prelude, another method. */
 struct span etcd_call_method(const struct etcd_call *c);
 /* A prelude is a request of our own that must be answered before the application's can go upstream.

@@ -164,6 +164,14 @@ enum err etcd_lease_queue_push(struct etcd_lease_queue **q, int64_t id)
     return ERR_OK;
 }
 
+bool etcd_lease_queue_peek(const struct etcd_lease_queue *q, unsigned nth, int64_t *ret_id)
+{
+    if (q == NULL || nth >= q->n)
+        return false;
+    *ret_id = q->id[(q->first + nth) % q->cap];
+    return true;
+}
+
 bool etcd_lease_queue_pop(struct etcd_lease_queue *q, int64_t *ret_id)
 {
     if (q == NULL || q->n == 0)
@@ -181,7 +189,10 @@ bool etcd_call_is_behind(const struct etcd_call *c)
 
 size_t etcd_call_queue_bytes(const struct etcd_call *c)
 {
-    return c->leases == NULL ? 0 : sizeof *c->leases + c->leases->cap * sizeof c->leases->id[0];
+    size_t leases = c->leases == NULL
+                        ? 0
+                        : sizeof *c->leases + c->leases->cap * sizeof c->leases->id[0];
+    return leases + etcd_watches_bytes(c->watches);
 }
 
 void etcd_lease_queue_free(struct etcd_lease_queue **q)

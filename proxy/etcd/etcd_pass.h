@@ -9,6 +9,7 @@
 #define ETCD_ETCD_PASS_H
 
 #include "etcd/etcd_call.h"
+#include "etcd/etcd_watch_resume.h"
 #include "wire/pb_splice.h"
 
 enum etcd_kind {
@@ -44,6 +45,7 @@ struct etcd_pass {
     /* WatchResponse */
     unsigned events, events_kept;
     bool must_send; /* says something besides its events */
+    struct etcd_watch_verdict watch;
 };
 
 /* What is wrong with a request that parsed, in the order of etcd's own checks (v3rpc/key.go). */
@@ -95,6 +97,9 @@ extern const struct pb_message etcd_leader_response;
 
 /* Ids asked for on one LeaseKeepAlive stream, oldest first. */
 enum err etcd_lease_queue_push(struct etcd_lease_queue **q, int64_t id) ATTR_MUST_USE;
+/* The nth of them, from 0; false if there are fewer. */
+bool etcd_lease_queue_peek(const struct etcd_lease_queue *q, unsigned nth,
+                           int64_t *ret_id) ATTR_MUST_USE;
 bool etcd_lease_queue_pop(struct etcd_lease_queue *q, int64_t *ret_id) ATTR_MUST_USE;
 void etcd_lease_queue_free(struct etcd_lease_queue **q);
 

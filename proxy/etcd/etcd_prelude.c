@@ -76,6 +76,7 @@ enum err etcd_prelude_end(struct etcd_call *c)
     struct etcd_pass pass = {.call = c};
     if (c->prelude != ETCD_PRELUDE_ANSWERED)
         return ERR_UPSTREAM_PROTOCOL;
+    buf_consume(&c->to_up, buf_len(&c->to_up)); /* answered before all of it was sent */
     enum err e = write_lease(c, &c->after_prelude);
     if (e == ERR_OK)
         e = etcd_frame_spliced(NULL, &pass, buf_span(&c->after_prelude), &c->to_up);

@@ -49,12 +49,24 @@ static void set_usable(struct etcd_plane *p, bool usable)
             etcd_stream_push_health(etcd_stream_of_app(a));
 }
 
+static bool is_link_wanted(const struct etcd_link *l)
+{
+    const struct etcd_plane *p = l->owner;
+    for (const struct etcd_stream *s = p->waiting; s != NULL; s = s->next)
+        if (l == &p->links[s->call.route->lane])
+            return true;
+    return false;
+}
+
 static void on_link_usable(struct etcd_link *l)
 {
     struct etcd_plane *p = l->owner;
     if (l == &p->links[ETCD_LANE_UNARY]) {
         set_usable(p, true);
         etcd_enroll_start(&p->enroll);
+        /* What one address serves the other lane may have too. */
+        if (is_link_wanted(&p->links[ETCD_LANE_STREAM]))
+            etcd_link_want(&p->links[ETCD_LANE_STREAM]);
     }
     etcd_stream_pump(p);
 }
@@ -68,15 +80,6 @@ static void on_link_down(struct etcd_link *l)
     /* Without the registry every call waits for the unary lane. */
     enum etcd_lane lane = !unary ? ETCD_LANE_STREAM : p->ns.has_tag ? ETCD_LANE_UNARY : ETCD_LANES;
     etcd_stream_fail_waiting(p, lane, ERR_NO_UPSTREAM);
-}
-
-static bool is_link_wanted(const struct etcd_link *l)
-{
-    const struct etcd_plane *p = l->owner;
-    for (const struct etcd_stream *s = p->waiting; s != NULL; s = s->next)
-        if (l == &p->links[s->call.route->lane])
-            return true;
-    return false;
 }
 
 static void on_link_closed(struct etcd_link *l)

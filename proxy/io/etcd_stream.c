@@ -15,7 +15,7 @@ enum { SPARE_BUF_BYTES = 1024 }; /* what a spare call keeps of each buffer, at m
 static const uint8_t moves[ETCD_STREAM_STATES] = {
     [ETCD_STREAM_GATHERING] = TO(WAITING) | TO(FLOWING) | TO(ENDING),
     [ETCD_STREAM_WAITING] = TO(GATHERING) | TO(FLOWING) | TO(ENDING),
-    [ETCD_STREAM_FLOWING] = TO(GATHERING) | TO(ENDING),
+    [ETCD_STREAM_FLOWING] = TO(GATHERING) | TO(WAITING) | TO(ENDING),
     [ETCD_STREAM_ENDING] = 0,
 };
 #undef TO
@@ -29,6 +29,7 @@ static void unqueue(struct etcd_stream *s)
     else
         p->waiting_end = s->link;
     p->waiting_n--;
+    p->resuming_n -= s->is_resuming;
 }
 
 static void queue(struct etcd_stream *s)
@@ -39,6 +40,7 @@ static void queue(struct etcd_stream *s)
     *s->link = s;
     p->waiting_end = &s->next;
     p->waiting_n++;
+    p->resuming_n += s->is_resuming;
 }
 
 void etcd_stream_move(struct etcd_stream *s, enum etcd_stream_state to)

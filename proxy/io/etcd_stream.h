@@ -16,6 +16,9 @@
  *    │                               v no upstream       │
  *    └────────────────────────────> ENDING <─────────────┘
  *
+ * A stream of watches or keep-alives whose upstream is lost goes from FLOWING to WAITING, as long
+ * as it takes, and on with what etcd_call_resume() says; the application notices nothing.
+ *
  * In ENDING what is left goes out to the application, then the status. Memory is released when the
  * application's stream is closed, and by then none to upstream is left.
  *
@@ -57,6 +60,8 @@ struct etcd_stream {
     size_t app_held, up_held; /* window bytes not yet given back */
     size_t held_bytes;        /* this call's part of plane->held_bytes */
     bool has_prelude_head;    /* upstream has begun to answer a prelude (etcd_call.h) */
+    bool is_resuming;         /* waits to go on where the upstream was lost */
+    bool has_heard;           /* upstream has sent a message since the stream to it was opened */
     bool is_early;            /* the tag is not known: bytes go to early */
     struct buf early;         /* owned */
 };

@@ -3,6 +3,8 @@
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
 
+enum { GRPC_UNAVAILABLE = 14 };
+
 static struct etcd_stream *of_up(struct h2_up_stream *up)
 {
     return (struct etcd_stream *)(void *)((char *)up - offsetof(struct etcd_stream, up));
@@ -32,7 +34,7 @@ static bool send_up(struct etcd_stream *s)
     struct etcd_plane *p = s->plane;
     struct h2_client *client = etcd_link_client(&p->links[s->call.route->lane]);
     /* No byte of an application goes to a store whose layout version is not known to be ours. */
-    if (client == NULL || !p->ns.has_tag)
+    if (client == NULL || client->conn.ending || !p->ns.has_tag)
         return false;
     nghttp2_nv nv[H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS];
     if (s->state == ETCD_STREAM_WAITING)
@@ -46,13 +48,14 @@ static bool send_up(struct etcd_stream *s)
         return true;
     }
     etcd_stream_move(s, ETCD_STREAM_FLOWING);
+    s->is_resuming = s->has_heard = false;
     return true;
 }
 
 void etcd_stream_wait_up(struct etcd_stream *s)
 {
     struct etcd_plane *p = s->plane;
-    if (p->waiting_n >= LIMIT_CALLS_WAITING) {
+    if (!s->is_resuming && p->waiting_n - p->resuming_n >= LIMIT_CALLS_WAITING) {
         etcd_stream_finish(s, ERR_NO_UPSTREAM, NULL);
         return;
     }
@@ -70,7 +73,7 @@ void etcd_stream_fail_waiting(struct etcd_plane *p, enum etcd_lane lane, enum er
 {
     for (struct etcd_stream *s = p->waiting, *next; s != NULL; s = next) {
         next = s->next;
-        if (lane == ETCD_LANES || s->call.route->lane == lane)
+        if (!s->is_resuming && (lane == ETCD_LANES || s->call.route->lane == lane))
             etcd_stream_finish(s, e, NULL);
     }
 }
@@ -104,6 +107,47 @@ void etcd_stream_pump(struct etcd_plane *p)
     }
 }
 
+/* -- resume -- */
+static bool wants_leader(const struct etcd_stream *s)
+{
+    return span_eq(h2_field_find(buf_span(&s->head), SPAN_LIT("hasleader")), SPAN_LIT("true"));
+}
+
+static bool is_resumable(const struct etcd_stream *s)
+{
+    return s->state == ETCD_STREAM_FLOWING && s->call.route->resumes &&
+           s->plane->drain == ETCD_PLANE_SERVING && !s->plane->is_closing;
+}
+
+/* Have the call wait, to begin again where it was. False: it has ended. */
+static bool resume(struct etcd_stream *s)
+{
+    if (wants_leader(s)) {
+        etcd_stream_finish(s, ERR_NO_LEADER, NULL);
+        return false;
+    }
+    if (!etcd_call_resume(&s->call) || !etcd_stream_weigh(s)) {
+        etcd_stream_finish(s, ERR_UPSTREAM_LOST, NULL);
+        return false;
+    }
+    count(&s->plane->loop->counters, COUNTER_ETCD_RESUMED, 1);
+    s->up_held = 0;
+    s->is_resuming = true;
+    etcd_stream_wait_up(s);
+    return true;
+}
+
+/* Trailers of a response whose HEADERS the application has: without what only HEADERS may say. */
+static enum err append_trailers(struct etcd_stream *s, struct span fields)
+{
+    struct h2_field f;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && h2_field_next(&fields, &f))
+        if (f.name.n != 0 && f.name.p[0] != ':' && !span_eq(f.name, SPAN_LIT("content-type")))
+            e = h2_field_add(&s->app.trailers, &f);
+    return e;
+}
+
 /* -- from upstream -- */
 /* Upstream ended the call with these trailers, which are all (trailers-only) or follow a body. */
 static void end(struct etcd_stream *s, struct span fields)
@@ -114,6 +158,13 @@ static void end(struct etcd_stream *s, struct span fields)
         etcd_stream_shorten_timeout(s);
         etcd_stream_move(s, ETCD_STREAM_GATHERING);
         etcd_stream_begin_up(s);
+        return;
+    }
+    /* A server that stops. One that says so at once, each time, means it. */
+    if (status == GRPC_UNAVAILABLE && s->has_heard && is_resumable(s)) {
+        h2_client_cancel(&s->up);
+        if (resume(s))
+            (void)send_up(s);
         return;
     }
     enum err e = etcd_call_end_up(&s->call);
@@ -128,7 +179,7 @@ static void end(struct etcd_stream *s, struct span fields)
     if (!s->app.head_sent) {
         e = h2_server_answer(&s->app, fields);
     } else {
-        e = buf_append(&s->app.trailers, fields);
+        e = append_trailers(s, fields);
         s->app.body.ended = true;
         h2_server_resume(&s->app);
     }
@@ -144,7 +195,7 @@ static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
         return;
     }
     s->has_prelude_head = etcd_call_in_prelude(&s->call);
-    if (s->has_prelude_head)
+    if (s->has_prelude_head || s->app.head_sent) /* a prelude, or resumed */
         return;
     struct buf filtered = {0};
     enum err e = etcd_head_response(&fields, &filtered);
@@ -162,6 +213,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
         etcd_stream_finish(s, ERR_UPSTREAM_PROTOCOL, NULL);
         return;
     }
+    s->has_heard = true;
     enum err e = etcd_call_feed_up(&s->call, in);
     if (e == ERR_OK && !etcd_stream_weigh(s))
         e = ERR_LIMIT;
@@ -212,7 +264,11 @@ static void on_up_closed(struct h2_up_stream *up, uint32_t code)
 
 static void on_lost(struct h2_up_stream *up, bool sent)
 {
-    etcd_stream_finish(of_up(up), sent ? ERR_UPSTREAM_LOST : ERR_NO_UPSTREAM, NULL);
+    struct etcd_stream *s = of_up(up);
+    if (!is_resumable(s))
+        etcd_stream_finish(s, sent ? ERR_UPSTREAM_LOST : ERR_NO_UPSTREAM, NULL);
+    else if (resume(s)) /* at once, if it was on a connection that had been retired */
+        (void)send_up(s);
 }
 
 const struct h2_up_handler etcd_stream_up_events = {.on_head = on_head,

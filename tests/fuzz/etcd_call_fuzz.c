@@ -230,6 +230,13 @@ static void run(size_t which, struct rng rng, struct span app, struct span up)
             (void)!etcd_call_end_up(&c);
         CHECK(buf_len(&c.to_app) <= up.n || repeats_ids(which));
         check_to_app(&c, methods[which].reply, up);
+        struct span again = span_head(up, up.n / 2);
+        if (rng.state % 2 == 1 && etcd_call_resume(&c)) {
+            check_to_up(&c, methods[which].stored);
+            buf_consume(&c.to_app, buf_len(&c.to_app));
+            (void)!feed(&c, again, false, &rng);
+            check_to_app(&c, methods[which].reply, again);
+        }
         if (etcd_call_retry(&c, 9))
             check_to_up(&c, methods[which].stored);
         if (etcd_call_in_prelude(&c) && etcd_call_retry(&c, 0))

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_watch_resume - what must be known of the watches of one stream to create them again when the
+ * upstream was lost (design.md 4.6); pure.
+ *
+ *   create_request ─> PENDING ── created ──> LIVE ── canceled ──> forgotten
+ *                        │                    │ ^
+ *                 resume: asked again         │ │ created, which is swallowed
+ *                                             v │
+ *                                        RECREATING   resume: asked with its id and next revision
+ *
+ * Law: over any number of losses the application sees what one stream would have shown it: every
+ * event once, in order, one `created` a watch, a compaction in between as one. The next revision is
+ * one past the last event of a response that is complete; of a response in fragments that was cut
+ * off, the events already shown are left out when they come again.
+ *
+ * etcd answers creates in order and numbers watches from 0 where the application leaves the choice;
+ * 0 cannot be asked for, so it is left to a new stream's own numbering, and further numbers are
+ * chosen here. Memory: about 80 bytes and the create request for each watch.
+ */
+#ifndef ETCD_ETCD_WATCH_RESUME_H
+#define ETCD_ETCD_WATCH_RESUME_H
+
+#include "base/buf.h"
+
+struct etcd_watches;
+
+/* What to do with a reply. */
+struct etcd_watch_verdict {
+    bool is_hidden;         /* it is not for the application */
+    bool is_recreate_error; /* a watch could not be created again: show `shown_id`, not created */
+    int64_t shown_id;
+    uint32_t skip;  /* leave out so many events: they were shown */
+    bool ends_gap;  /* send it even without events: it ends a response in fragments */
+    bool hides_gap; /* do not send it if none of its events is left */
+};
+
+void etcd_watches_free(struct etcd_watches **w);
+/* Bytes of memory held. */
+size_t etcd_watches_bytes(const struct etcd_watches *w);
+
+/* A whole mapped WatchRequest is going upstream. *w is made when it is needed. ERR_NOMEM. */
+enum err etcd_watches_request(struct etcd_watches **w, struct span mapped) ATTR_MUST_USE;
+/* Of a create_request without a watch_id, before it is mapped: which one to write, 0 = none. */
+int64_t etcd_watches_choose_id(struct etcd_watches *w);
+/* A WatchResponse as upstream sent it. ERR_UPSTREAM_PROTOCOL. */
+enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
+                            struct etcd_watch_verdict *ret) ATTR_MUST_USE;
+
+/* False: a request was seen whose meaning is not known for sure; the stream cannot be resumed. */
+bool etcd_watches_can_resume(const struct etcd_watches *w);
+/* The stream to upstream was lost: append the frames that a new one begins with. ERR_NOMEM. */
+enum err etcd_watches_resume(struct etcd_watches *w, struct buf *to_up) ATTR_MUST_USE;
+
+#endif
