@@ -20,11 +20,14 @@ enum err etcd_map_key(void *ctx, struct pb_frame *f, struct span value, struct b
     return key_map_key(&pass->call->ns->keys, value, out);
 }
 
+/* An empty range end must not go upstream: to etcd before 3.7 one that is there, though empty,
+ * means the end of the whole store (Go's []byte{} is not nil). It is left out, which means one key.
+ */
 enum err etcd_map_range_end(void *ctx, struct pb_frame *f, struct span value, struct buf *out)
 {
     const struct etcd_pass *pass = ctx;
     (void)f;
-    return key_map_end(&pass->call->ns->keys, value, out);
+    return value.n == 0 ? ERR_FOREIGN : key_map_end(&pass->call->ns->keys, value, out);
 }
 
 enum err etcd_need_key(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
@@ -102,7 +105,7 @@ static enum err begin_write(void *ctx, struct pb_frame *f, struct pb_frame *up)
 
 static const struct pb_field range_request_fields[] = {
     [1] = {.action = PB_MAP, .map = etcd_map_key},
-    [2] = {.action = PB_MAP, .map = etcd_map_range_end},
+    [2] = {.action = PB_MAP, .droppable = true, .map = etcd_map_range_end},
     [4] = {.action = PB_NUMBER, .number = note_revision},
 };
 const struct pb_message etcd_range_request = {range_request_fields, ARRAY_LEN(range_request_fields),
@@ -117,7 +120,7 @@ const struct pb_message etcd_put_request = {put_request_fields, ARRAY_LEN(put_re
 
 static const struct pb_field delete_range_request_fields[] = {
     [1] = {.action = PB_MAP, .map = etcd_map_key},
-    [2] = {.action = PB_MAP, .map = etcd_map_range_end},
+    [2] = {.action = PB_MAP, .droppable = true, .map = etcd_map_range_end},
 };
 const struct pb_message etcd_delete_range_request = {delete_range_request_fields,
                                                      ARRAY_LEN(delete_range_request_fields),

@@ -78,7 +78,7 @@ static enum err op_end(void *ctx, struct pb_frame *f, struct pb_frame *up, struc
 static const struct pb_field compare_fields[] = {
     [3] = {.action = PB_MAP, .map = etcd_map_key},
     [8] = {.action = PB_NUMBER, .number = etcd_use_lease},
-    [64] = {.action = PB_MAP, .map = etcd_map_range_end},
+    [64] = {.action = PB_MAP, .droppable = true, .map = etcd_map_range_end},
 };
 static const struct pb_message compare = {compare_fields, ARRAY_LEN(compare_fields), count_element,
                                           etcd_need_key, false};

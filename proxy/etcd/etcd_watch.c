@@ -42,7 +42,7 @@ static enum err note_watch_id(void *ctx, struct pb_frame *f, uint64_t v, uint64_
 
 static const struct pb_field watch_create_fields[] = {
     [1] = {.action = PB_MAP, .map = etcd_map_key},
-    [2] = {.action = PB_MAP, .map = etcd_map_range_end},
+    [2] = {.action = PB_MAP, .droppable = true, .map = etcd_map_range_end},
     [7] = {.action = PB_NUMBER, .number = note_watch_id},
 };
 static const struct pb_message watch_create = {watch_create_fields, ARRAY_LEN(watch_create_fields),

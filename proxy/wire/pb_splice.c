@@ -185,6 +185,11 @@ static enum err map_bytes(struct splice *s, const struct pb_field *field, const 
         return e;
     size_t body_at = out_len(s);
     e = field->map(s->ctx, &s->stack[s->depth - 1], it->bytes, s->grow);
+    if (e == ERR_FOREIGN && field->droppable) {
+        out_truncate(s, body_at - (size_t)(it->bytes.p - it->start));
+        s->copied = s->p;
+        return ERR_OK;
+    }
     if (e != ERR_OK)
         return e;
     s->copied = s->p;

@@ -63,7 +63,7 @@ enum pb_action {
     PB_COPY,    /* not listed */
     PB_KEEP,    /* listed, copied: for messages that are closed */
     PB_MESSAGE, /* walk into sub */
-    PB_MAP,     /* bytes, append only */
+    PB_MAP,     /* bytes, append only; a droppable one that is foreign is left out */
     PB_STRIP,   /* bytes */
     PB_NUMBER,  /* varint */
     PB_PEEK,    /* bytes or sub-message, copied */

@@ -133,6 +133,22 @@ class Policy(cases.Shared):
             c.ask("cancel w")
             c.ask("status w")
 
+    def test_a_range_end_that_is_there_but_empty_is_none(self):
+        """etcd before 3.7 takes it for the end of the store: everybody's keys from there on."""
+        for c in (self.ca, self.cb):
+            for key in ("n", "o"):
+                self.assertEqual("OK", c.ask(f'call KV.Put key "{key}" value "1"'))
+        before = cases.stored_keys(self.etcd)
+        self.assertEqual("OK", self.ca.ask("raw /etcdserverpb.KV/DeleteRange 0a016e1200")[:2])
+        txn = "1207" + "1a05" + "0a016e1200"  # success { request_delete_range { key "n" range_end "" } }
+        self.assertEqual("OK", self.ca.ask("raw /etcdserverpb.KV/Txn " + txn)[:2])
+        self.assertEqual(sorted(set(before) - {b"bh/d/a.n"}), sorted(cases.stored_keys(self.etcd)))
+        self.assertEqual("OK kvs", self.ca.ask('call KV.Range key "o"')[:6])
+        self.assertRegex(self.ca.ask('call KV.Range key "o" range_end ""'), "count 1$")
+        # A compare over the whole store would see b's "n".
+        self.assertEqual("OK", self.ca.ask('call KV.DeleteRange key "o"')[:2])
+        self.assertIn("succeeded 1", self.ca.ask('call KV.Txn compare { target VERSION key "n" range_end "" version 0 }'))
+
     def test_keys_beside_the_slice_stay_outside(self):
         """Written into the raw store around a's slice; the last one is the slice's own prefix."""
         for key in ("bh/d/a/child.n", "bh/d/a-", "bh/d/a-b.n", "bh/d/a0.n", "bh/d/ab.n", "bh/d.n", "bh/d/a/"):

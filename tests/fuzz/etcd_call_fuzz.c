@@ -107,8 +107,8 @@ static void check_stored(const struct shape *shape, struct span m, unsigned dept
         if (got.field == shape->key)
             CHECK(got.wire == 2 && span_has_prefix(got.s, SPAN_LIT(P)));
         if (got.field == shape->end)
-            CHECK(got.wire == 2 && (got.s.n == 0 || span_has_prefix(got.s, SPAN_LIT(P)) ||
-                                    span_eq(got.s, SPAN_LIT(P_NEXT))));
+            CHECK(got.wire == 2 &&
+                  (span_has_prefix(got.s, SPAN_LIT(P)) || span_eq(got.s, SPAN_LIT(P_NEXT))));
         if (got.field == shape->deleted)
             CHECK(got.wire == 2 && (got.s.n == 0 || span_has_prefix(got.s, SPAN_LIT(P))));
         if (got.field == shape->lease)

@@ -300,10 +300,10 @@ static bool oracle_field(const struct row *r, const struct pb_got *got, struct p
             pb_str(out, r->field, RIG_END);
             return true;
         }
-        if (r->role == KEY || got->s.n != 0) {
-            pb_raw(&sub, prefix.p, prefix.n);
-            pb_raw(&sub, got->s.p, got->s.n);
-        }
+        if (r->role == END && got->s.n == 0) /* would mean the end of the store */
+            return true;
+        pb_raw(&sub, prefix.p, prefix.n);
+        pb_raw(&sub, got->s.p, got->s.n);
         pb_sub(out, r->field, &sub);
         return true;
     case STORED_KEY:

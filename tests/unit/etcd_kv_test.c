@@ -51,7 +51,8 @@ static void keys_and_range_ends_move_into_the_slice(void **state)
         pb_span(&want, 1, rows[row].want_key);
         if (rows[row].has_end) {
             pb_span(&m, 2, rows[row].end);
-            pb_span(&want, 2, rows[row].want_end);
+            if (rows[row].want_end.n != 0) /* an empty one means more than none to etcd */
+                pb_span(&want, 2, rows[row].want_end);
         }
         rig_open(&rig, methods[i % 2]);
         assert_int_equal(rig_ask(&rig, &m), ERR_OK);
