@@ -24,10 +24,8 @@ static void slide_to_front(struct buf *b)
     b->head = 0;
 }
 
-enum err buf_reserve(struct buf *b, size_t n)
+enum err buf_grow(struct buf *b, size_t n)
 {
-    if (b->cap - b->tail >= n)
-        return ERR_OK;
     size_t len = buf_len(b);
     if (n > SIZE_MAX / 2 - len)
         return ERR_NOMEM;

@@ -27,8 +27,13 @@ struct buf {
 
 void buf_deinit(struct buf *b);
 
-/* Make room for n more bytes at the tail. */
-enum err buf_reserve(struct buf *b, size_t n) ATTR_MUST_USE;
+/* Make room for n more bytes at the tail. Inline for the usual case, that there is room. */
+enum err buf_grow(struct buf *b, size_t n) ATTR_MUST_USE;
+static inline ATTR_MUST_USE enum err buf_reserve(struct buf *b, size_t n)
+{
+    return b->cap - b->tail >= n ? ERR_OK : buf_grow(b, n);
+}
+
 enum err buf_append(struct buf *b, struct span s) ATTR_MUST_USE;
 enum err buf_append_byte(struct buf *b, uint8_t byte) ATTR_MUST_USE;
 /* printf into the tail; the text's NUL is not part of the buf. */
