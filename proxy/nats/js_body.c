@@ -324,11 +324,23 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
     return e == ERR_OK ? buf_append(x->out, span_of(brace, (size_t)(end - brace))) : e;
 }
 
+bool js_body_is_object(struct span body)
+{
+    size_t i = 0;
+    while (i < body.n && memchr(" \t\r\n", body.p[i], 4) != NULL)
+        i++;
+    return i < body.n && body.p[i] == '{';
+}
+
 enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
                      struct span stream, struct buf *out, enum js_refusal *ret_refusal)
 {
     struct splice x = {.ns = ns, .out = out, .to_up = true, .stream = stream};
     size_t before = buf_len(out);
+    if (!js_body_is_object(body)) {
+        *ret_refusal = JS_FINE;
+        return buf_append(out, body);
+    }
     enum err e = splice_object(&x, schema, 0, body);
     if (e == ERR_SYNTAX)
         e = refuse(&x, JS_BAD_JSON);

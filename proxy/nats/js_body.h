@@ -21,9 +21,13 @@ enum js_refusal {
     JS_BAD_JSON       /* does not parse, or has a name beyond ASCII */
 };
 
-/* Appends body for the server. stream: of the request's subject; its name is what a stream without
- * subjects, mirror or sources listens to. ERR_NOMEM. On another refusal than JS_FINE out is as it
- * was. */
+/* Anything else holds no member that a server could read: nothing, or null, which Rust's client
+ * sends for nothing. */
+bool js_body_is_object(struct span body);
+
+/* Appends body for the server; what is no object passes. stream: of the request's subject; its name
+ * is what a stream without subjects, mirror or sources listens to. ERR_NOMEM. On another refusal
+ * than JS_FINE out is as it was. */
 enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
                      struct span stream, struct buf *out,
                      enum js_refusal *ret_refusal) ATTR_MUST_USE;

@@ -18,21 +18,13 @@
 /* Own infos collected for one answer; more are left for the application's next offset. */
 enum { LIST_BYTES_MAX = 512 * 1024, LIST_NAMES_MAX = 1024, LIST_INFOS_MAX = 256 };
 
-static bool is_blank(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (memchr(" \t\r\n", s.p[i], 4) == NULL)
-            return false;
-    return true;
-}
-
 static enum err read_request(const struct nats_ns *ns, struct span body, struct js_list *list)
 {
     struct json_walk w;
     struct json_member m;
     struct buf text = {0};
     bool more = true;
-    if (is_blank(body))
+    if (!js_body_is_object(body))
         return ERR_OK;
     enum err e = json_walk_begin(&w, body);
     while (e == ERR_OK) {

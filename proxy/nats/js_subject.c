@@ -144,7 +144,7 @@ enum err js_text_strip(const struct nats_ns *ns, struct span text, struct buf *o
         return e;
     struct span root = span_head(subject_map_pub_prefix(&ns->map), class_at(&ns->map.slice[0]));
     struct span got = span_skip(buf_span(out), start);
-    if (memmem(got.p, got.n, root.p, root.n) == NULL)
+    if (got.n == 0 || memmem(got.p, got.n, root.p, root.n) == NULL)
         return ERR_OK;
     buf_truncate(out, start);
     return buf_append(out, SPAN_LIT("not possible in this namespace"));

@@ -138,14 +138,6 @@ static enum err write_out(struct nats_session *s, const struct nats_line *l, str
 static const struct js_error too_large = {400, 10052,
                                           "bulkhead: the request is larger than the server takes"};
 
-static bool is_blank(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (memchr(" \t\r\n", s.p[i], 4) == NULL)
-            return false;
-    return true;
-}
-
 /* The mapped body into x, or why there is none. */
 static enum err map_body(struct nats_session *s, const struct nats_line *l,
                          const struct js_call *call, struct outgoing *x, struct js_list **ret_list,
@@ -162,9 +154,7 @@ static enum err map_body(struct nats_session *s, const struct nats_line *l,
     struct span body = span_skip(payload, x->header.n);
     *ret_refusal = JS_FINE;
     if (call->row->request != NULL)
-        return is_blank(body) ? buf_append(&x->body, body)
-                              : js_body_map(s->ns, call->row->request, body, call->stream, &x->body,
-                                            ret_refusal);
+        return js_body_map(s->ns, call->row->request, body, call->stream, &x->body, ret_refusal);
     enum err e = js_list_begin(s->ns, body, ret_list);
     if (e == ERR_SYNTAX) {
         *ret_refusal = JS_BAD_JSON;

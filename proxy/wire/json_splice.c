@@ -198,8 +198,10 @@ static const uint8_t *skip_value(const uint8_t *p, const uint8_t *end)
 
 enum err json_walk_begin(struct json_walk *w, struct span in)
 {
+    if (in.n == 0)
+        return ERR_SYNTAX;
     const uint8_t *end = in.p + in.n;
-    const uint8_t *p = in.n == 0 ? end : skip_blanks(in.p, end);
+    const uint8_t *p = skip_blanks(in.p, end);
     if (p == end || *p != '{')
         return ERR_SYNTAX;
     *w = (struct json_walk){.p = p + 1, .end = end, .first = true};
