@@ -104,14 +104,17 @@ class BadUp(unittest.TestCase):
         self.assertEqual("OK", client.ask('call KV.Put key "k" value "1"'))
         self.assertIn('value "1"', client.ask("recv w"))
         etcd.stop()
-        self.assertEqual("END", client.ask("recv w"))
-        self.assertRegex(client.ask("status w"), "^Unavailable ")
         client.ask("deadline 300")
         self.assertRegex(client.ask('call KV.Range key "k"'), "^(Unavailable|DeadlineExceeded) ")
         self.nats_works(sidecar)
         self.stack.etcd("second-etcd", port=port, data=etcd.data)
         client.ask("deadline 5000")
         real.wait_until(lambda: "count 1" in client.ask('call KV.Range key "k"'), "etcd is reached again")
+        # The watch has waited, and goes on (design.md 4.6).
+        self.assertEqual("OK", client.ask('call KV.Put key "k" value "2"'))
+        self.assertRegex(client.ask("recv w"), r'^GOT events { kv { key "k" .*version 2 value "2" } }$')
+        client.ask("cancel w")
+        self.assertRegex(client.ask("status w"), "^Canceled")
 
     def test_etcd_that_is_none(self):
         headers = b"\x00\x00\x01\x01\x04\x00\x00\x00\x01\x88"  # HEADERS of stream 1: ":status 200"

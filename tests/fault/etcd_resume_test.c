@@ -281,6 +281,35 @@ static void streams_that_wait_to_go_on_can_be_cancelled_and_drained(void **state
     etcd_server_start(&own);
 }
 
+/* More than may wait for a first upstream: those that have begun go on, whatever their number. */
+static void thousands_of_watches_go_on(void **state)
+{
+    (void)state;
+    enum { N = LIMIT_CALLS_WAITING + 500 };
+    static struct app_call watch[N];
+    struct world w;
+    begin(&w, "many", etcd_app_addr("127.0.0.1", own.port), "bh/");
+    for (unsigned i = 0; i < N; i++) {
+        app_call_open(&w.app, &watch[i], "/etcdserverpb.Watch/Watch");
+        app_message(&watch[i], watch_all(), false);
+        if (i == 0) /* then the lane is there */
+            WAIT_FOR(&w.l, app_reply(&watch[i], 0).p != NULL);
+    }
+    for (unsigned i = 0; i < N; i++)
+        WAIT_FOR(&w.l, app_reply(&watch[i], 0).p != NULL);
+    is_killed(&w);
+    assert_true(try_put(&w, "x"));
+    for (unsigned i = 0; i < N; i++) {
+        WAIT_FOR(&w.l, app_reply(&watch[i], 1).p != NULL);
+        struct span kv = pb_find(pb_find(app_reply(&watch[i], 1), 11, 0).s, 2, 0).s;
+        assert_span_equal(pb_find(kv, 1, 0).s, SPAN_LIT("x"));
+        assert_false(watch[i].closed);
+        app_call_end(&watch[i]);
+    }
+    assert_int_equal(w.l.counters.n[COUNTER_ETCD_RESUMED], N);
+    end(&w);
+}
+
 static int start_own(void **state)
 {
     (void)state;
@@ -302,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_watch_shows_everything_once_and_in_order),
         cmocka_unit_test(a_compaction_meanwhile_is_told_as_one),
         cmocka_unit_test(keep_alives_under_way_are_answered),
+        cmocka_unit_test(thousands_of_watches_go_on),
         cmocka_unit_test(streams_that_wait_to_go_on_can_be_cancelled_and_drained),
     };
     return cmocka_run_group_tests(tests, start_own, end_own);
