@@ -46,12 +46,15 @@ static enum err read_request(const struct nats_ns *ns, struct span body, struct 
     return e;
 }
 
-enum err js_list_begin(const struct nats_ns *ns, struct span body, struct js_list **ret_list)
+enum err js_list_begin(const struct nats_ns *ns, const struct js_call *call, struct span body,
+                       struct js_list **ret_list)
 {
     struct js_list *list = calloc(1, sizeof *list);
     if (list == NULL)
         return ERR_NOMEM;
-    enum err e = read_request(ns, body, list);
+    enum err e = buf_append(&list->head, call->head);
+    if (e == ERR_OK)
+        e = read_request(ns, body, list);
     if (e == ERR_OK)
         *ret_list = list;
     else

@@ -24,6 +24,7 @@ void js_list_free(struct js_list *list)
 {
     if (list == NULL)
         return;
+    buf_deinit(&list->head);
     buf_deinit(&list->subject);
     buf_deinit(&list->items);
     free(list);

@@ -24,6 +24,7 @@
 
 /* STREAM.NAMES or STREAM.LIST, page by page. */
 struct js_list {
+    struct buf head;    /* of the request's subject: "$JS.API." or a domain's */
     struct buf subject; /* the mapped filter; empty: none */
     struct buf items;   /* own ones that were asked for, stripped, with commas */
     uint64_t next;      /* offset of the next page, in the server's list */
@@ -94,7 +95,7 @@ enum err js_error_body(const struct js_row *row, const struct js_error *error,
 
 /* js_list: the request of the next page; one page of an answer. *ret_done: items are complete, and
  * body was appended to out. ERR_SYNTAX: the answer is none. */
-enum err js_list_begin(const struct nats_ns *ns, struct span body,
+enum err js_list_begin(const struct nats_ns *ns, const struct js_call *call, struct span body,
                        struct js_list **ret_list) ATTR_MUST_USE;
 enum err js_list_request(const struct js_list *list, struct buf *out) ATTR_MUST_USE;
 enum err js_list_page(const struct nats_ns *ns, struct js_list *list, const struct js_row *row,

@@ -56,18 +56,17 @@ static enum err say(struct nats_session *s, const struct js_pending *p, struct s
 /* The next page of a list goes to the same place. Takes list. */
 static enum err ask_again(struct nats_session *s, const struct js_pending *p, struct js_list *list)
 {
-    struct buf reply = {0}, body = {0};
-    struct js_call call = {.row = p->row, .head = SPAN_LIT("$JS.API.")};
-    struct buf subject = {0};
-    enum err e = js_list_request(list, &body);
+    struct buf reply = {0}, body = {0}, subject = {0};
+    const struct js_call call = {.row = p->row, .head = buf_span(&list->head)};
+    enum err e = js_api_map(s->ns, &call, &subject);
+    if (e == ERR_OK)
+        e = js_list_request(list, &body);
     if (e == ERR_OK)
         e = js_pending_add(s->js, p->row, span_of(p->reply, p->reply_bytes), list);
     else
         js_list_free(list);
     if (e == ERR_OK)
         e = js_inbox_append(s, s->js->number, &reply);
-    if (e == ERR_OK)
-        e = js_api_map(s->ns, &call, &subject);
     struct buf *out = nats_voice(s, SIDE_UP);
     if (e == ERR_OK)
         e = buf_printf(out, "PUB %.*s %.*s %zu\r\n", (int)buf_len(&subject),

@@ -49,15 +49,19 @@ enum err js_error_body(const struct js_row *row, const struct js_error *error, s
     return e == ERR_OK ? buf_append(out, SPAN_LIT("}}")) : e;
 }
 
-/* The line as it is, inside the slice, where no JetStream listens: the server answers 503 to a
- * reply, and a verbose client's +OK comes. */
+/* An empty message to the subject inside the slice, where no JetStream listens: the server answers
+ * 503 to a reply, and a verbose client's +OK comes. */
 static enum err pass_inside(struct nats_session *s, const struct nats_line *l, struct span *in)
 {
-    enum err e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), l);
+    struct nats_line line = {
+        .op = NATS_OP_PUB, .subject = l->subject, .reply = l->reply, .payload_text = SPAN_LIT("0")};
+    struct buf *out = &s->out[SIDE_UP];
+    enum err e = nats_write_pub(out, subject_map_pub_prefix(&s->ns->map), &line);
+    if (e == ERR_OK)
+        e = buf_append(out, SPAN_LIT("\r\n"));
     if (e == ERR_OK)
         e = nats_expect_ok(s, false);
-    nats_expect_header(s, l);
-    return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, false, in) : e;
+    return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in) : e;
 }
 
 static enum err refuse(struct nats_session *s, const struct nats_line *l, const struct js_row *row,
@@ -155,7 +159,7 @@ static enum err map_body(struct nats_session *s, const struct nats_line *l,
     *ret_refusal = JS_FINE;
     if (call->row->request != NULL)
         return js_body_map(s->ns, call->row->request, body, call->stream, &x->body, ret_refusal);
-    enum err e = js_list_begin(s->ns, body, ret_list);
+    enum err e = js_list_begin(s->ns, call, body, ret_list);
     if (e == ERR_SYNTAX) {
         *ret_refusal = JS_BAD_JSON;
         return ERR_OK;

@@ -232,8 +232,10 @@ static enum err info(struct nats_session *s, struct span json)
     }
     s->max_payload = info.max_payload;
     s->server_headers = info.headers;
-    take_token(info.server_id, s->server_id, sizeof s->server_id);
-    take_token(info.client_id, s->client_id, sizeof s->client_id);
+    if (s->state == NATS_WAIT_INFO) { /* they name our inbox for as long as the session lives */
+        take_token(info.server_id, s->server_id, sizeof s->server_id);
+        take_token(info.client_id, s->client_id, sizeof s->client_id);
+    }
     if (s->state == NATS_WAIT_INFO)
         nats_state_move(s, NATS_WAIT_CONNECT);
     return ERR_OK;

@@ -134,5 +134,16 @@ class NatsC(cases.Shared):
         self.assertEqual("OK", client.ask("flush"))
 
 
+class NatsCJetStream(cases.Shared):
+    use_etcd = False
+    jetstream = True
+
+    def test_tenants_make_the_same_stream(self):
+        clients = [self.stack.nats_client(s.nats_url) for s in (self.a, self.b)]
+        for client in clients:
+            self.assertEqual("OK", client.ask("stream ORDERS orders.>"))
+            self.assertRegex(client.ask("req orders.1 x"), r'^GOT _INBOX "\{"stream":"ORDERS"')
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -74,7 +74,7 @@ static void what_is_not_for_a_namespace_is_denied(void **state)
                  ":10075,\"description\":\"bulkhead: this request is not allowed in a namespa"
                  "ce\"}}\r\nPUB bh.e.a.~.~.~.r 148\r\n{\"type\":\"io.nats.jetstream.api.v1.error\","
                  "\"error\":{\"code\":403,\"err_code\":10075,\"description\":\"bulkhead: this reque"
-                 "st is not allowed in a namespace\"}}\r\nPUB bh.e.a.~.~.~.$JS.API.NEW 1\r\nx\r\n"),
+                 "st is not allowed in a namespace\"}}\r\nPUB bh.e.a.~.~.~.$JS.API.NEW 0\r\n\r\n"),
         APP("PUB $JS.API.STREAM.CREATE.M r 57\r\n{\"name\":\"M\",\"mirror\":{\"name\":\"X\",\"EXTE"
             "RNAL\":{\"api\":\"x\"}}}\r\n"),
         UP_HEARS(
@@ -183,12 +183,12 @@ static void pulls_and_direct_gets_are_answered_straight(void **state)
 static void lists_are_read_to_their_end_and_hold_own_names_only(void **state)
 {
     (void)state;
-    PLAY("a", HELLO, APP("PUB $JS.API.STREAM.NAMES i 12\r\n{\"offset\":1}\r\n"),
-         UP_HEARS("SUB bh.r.a~~.N.0.* r0\r\nPUB $JS.API.STREAM.NAMES bh.r.a~~.N.0.1 12\r\n{\"off"
-                  "set\":0}\r\n"),
+    PLAY("a", HELLO, APP("PUB $JS.hub.API.STREAM.NAMES i 12\r\n{\"offset\":1}\r\n"),
+         UP_HEARS("SUB bh.r.a~~.N.0.* r0\r\nPUB $JS.hub.API.STREAM.NAMES bh.r.a~~.N.0.1 12\r\n{"
+                  "\"offset\":0}\r\n"),
          UP("MSG bh.r.a~~.N.0.1 r0 78\r\n{\"type\":\"t\",\"total\":5,\"offset\":0,\"limit\":3,\"st"
             "reams\":[\"a~~A\",\"a~~B\",\"a~b~~C\"]}\r\n"),
-         UP_HEARS("PUB $JS.API.STREAM.NAMES bh.r.a~~.N.0.2 12\r\n{\"offset\":3}\r\n"),
+         UP_HEARS("PUB $JS.hub.API.STREAM.NAMES bh.r.a~~.N.0.2 12\r\n{\"offset\":3}\r\n"),
          UP("MSG bh.r.a~~.N.0.2 r0 75\r\n{\"type\":\"t\",\"total\":5,\"offset\":3,\"limit\":3,\"st"
             "reams\":[\"a~~D\",\"~A\"],\"x\":1.0}\r\n"),
          UP_HEARS(

@@ -263,6 +263,7 @@ static void answers_show_own_names_only(void **state)
         js_body_strip(&ns, js_consumer_answer, SPAN_LIT("{\"stream_name\":\"c~~S\"}"), &got),
         ERR_FOREIGN);
     assert_int_equal(buf_len(&got), 0);
+    buf_deinit(&got);
 }
 
 int main(void)
