@@ -49,8 +49,9 @@ struct config {
     /* What it says is also in the upstreams' schemes: who is to be spoken TLS to has https or tls.
      */
     struct config_tls etcd_tls, nats_tls;
-    bool nats_tls_first;               /* TLS stands before the server's INFO */
-    struct config_addrs health_listen; /* at most one; default none */
+    bool nats_tls_first;                     /* TLS stands before the server's INFO */
+    struct config_addrs health_listen;       /* at most one; default none */
+    char etcd_user[256], etcd_password[256]; /* the last is a secret */
     char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
     struct span requests[SUBJECT_PATTERNS_MAX];               /* view.requests; borrow from text */
     unsigned request_patterns;

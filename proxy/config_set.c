@@ -110,8 +110,8 @@ static const char *etcd_rule(const struct addr *a)
 {
     if (a->scheme == ADDR_NATS || a->scheme == ADDR_TLS)
         return "the scheme of an etcd server is http or https";
-    if (a->user[0] != '\0')
-        return "user and password for etcd are not available in this version";
+    if (a->user[0] != '\0' && a->password[0] == '\0')
+        return "a user of etcd has a password: https://user:password@host";
     return a->kind == ADDR_TCP && a->port == 0 ? "a server has no port 0" : NULL;
 }
 
@@ -182,6 +182,16 @@ enum err config_set_text(struct config_loader *l, enum option o, char *to, size_
     memcpy(to, item.p, item.n);
     to[item.n] = '\0';
     return ERR_OK;
+}
+
+static enum err set_etcd_user(struct config_loader *l, enum option o)
+{
+    return config_set_text(l, o, l->c->etcd_user, sizeof l->c->etcd_user);
+}
+
+static enum err set_etcd_password(struct config_loader *l, enum option o)
+{
+    return config_set_text(l, o, l->c->etcd_password, sizeof l->c->etcd_password);
 }
 
 static enum err set_nats_user(struct config_loader *l, enum option o)
@@ -356,6 +366,44 @@ static enum err check_plane(struct config_loader *l, enum option listens, enum o
     return check_no_loop(l, listens, upstreams, listen, upstream);
 }
 
+/* The options win over the URLs; a cluster has one set of users, and we are one of them. */
+static enum err take_etcd_user(struct config_loader *l)
+{
+    struct config *c = l->c;
+    const struct addr *named = NULL;
+    for (unsigned i = 0; i < c->etcd_upstream.n; i++) {
+        const struct addr *a = &c->etcd_upstream.a[i];
+        if (a->user[0] == '\0')
+            continue;
+        if (named == NULL)
+            named = a;
+        else if (strcmp(a->user, named->user) != 0 || strcmp(a->password, named->password) != 0)
+            return config_fail(l, "the URLs of etcd-upstream name different users or passwords; "
+                                  "the servers of one cluster have the same");
+    }
+    if (named == NULL || c->etcd_user[0] != '\0')
+        return ERR_OK;
+    _Static_assert(sizeof c->etcd_user == sizeof named->user &&
+                       sizeof c->etcd_password == sizeof named->password,
+                   "one fits the other");
+    memcpy(c->etcd_user, named->user, sizeof c->etcd_user);
+    memcpy(c->etcd_password, named->password, sizeof c->etcd_password);
+    return ERR_OK;
+}
+
+static enum err check_etcd_user(struct config_loader *l)
+{
+    const struct config *c = l->c;
+    if ((c->etcd_user[0] == '\0') != (c->etcd_password[0] == '\0'))
+        return config_fail(l, "etcd-user and etcd-password belong together; %s is missing",
+                           c->etcd_user[0] == '\0' ? "etcd-user" : "etcd-password");
+    enum err e = take_etcd_user(l);
+    if (e == ERR_OK && c->etcd_user[0] != '\0' && c->etcd_rules.client_credentials)
+        return config_fail(l, "etcd-user and credentials \"client\" exclude each other: a call "
+                              "has one token; leave one out");
+    return e;
+}
+
 static enum err check_credentials(struct config_loader *l)
 {
     const struct config *c = l->c;
@@ -382,6 +430,8 @@ static enum err check_whole(struct config_loader *l)
     enum err e = check_plane(l, OPTION_ETCD_LISTEN, OPTION_ETCD_UPSTREAM);
     if (e == ERR_OK)
         e = check_plane(l, OPTION_NATS_LISTEN, OPTION_NATS_UPSTREAM);
+    if (e == ERR_OK)
+        e = check_etcd_user(l);
     if (e == ERR_OK)
         e = check_credentials(l);
     return e == ERR_OK ? config_check_tls(l) : e;

@@ -62,6 +62,13 @@ enum {
     LIMIT_HELD_BYTES = 1024 * 1024 * 1024,
     /* Finished calls kept for the next ones, so that a busy sidecar does not allocate. */
     LIMIT_CALLS_SPARE = 64,
+    /* A token of etcd: a signed one (JWT) has about 1 KiB, and it goes into one header field. */
+    LIMIT_ETCD_TOKEN_BYTES = 8 * 1024,
+    /* ms; a token that is older is renewed before it opens a stream: etcd's live 300 s. */
+    LIMIT_ETCD_TOKEN_FRESH_MS = 240 * 1000,
+    /* Bytes of a unary request that are kept to send it again with another token; one that is
+     * longer ends with Unavailable instead. */
+    LIMIT_ETCD_AGAIN_BYTES = 64 * 1024,
 
     /* NATS: the server's default max_control_line; the mapped line must fit too. */
     LIMIT_NATS_CONTROL_LINE = 4096,

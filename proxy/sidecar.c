@@ -68,6 +68,8 @@ static enum err open_etcd(struct sidecar *s, struct buf *error)
         .key_root = span_str(c->key_root),
         .tls = tls_names(&c->etcd_tls),
         .rules = c->etcd_rules,
+        .user = c->etcd_user,
+        .password = c->etcd_password,
         .upstream = c->etcd_upstream.a,
         .upstreams = c->etcd_upstream.n,
         .listen = c->etcd_listen.a,

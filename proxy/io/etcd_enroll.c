@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "io/etcd_head.h"
 
 enum { REPLY_BYTES_MAX = 64 * 1024 }; /* one key and its entry */
 
@@ -64,7 +65,7 @@ static enum err ask(struct etcd_enroll *e)
                     (uint32_t)(buf_len(&e->request) - sizeof head));
     e->up.handler = &up_events;
     e->up.body = (struct h2_body){.bytes = &e->request, .ended = true};
-    const nghttp2_nv nv[] = {
+    nghttp2_nv nv[ETCD_HEAD_OWN_FIELDS] = {
         h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0),
         h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0),
         h2_nv(SPAN_LIT(":path"), method, 0),
@@ -73,8 +74,11 @@ static enum err ask(struct etcd_enroll *e)
         h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0),
         h2_nv(SPAN_LIT("user-agent"), SPAN_LIT("bulkhead/" BULKHEAD_VERSION), 0),
     };
+    const size_t fixed = 7;
+    size_t n = fixed + etcd_auth_field(e->auth, nv + fixed);
+    e->token = e->auth->number;
     uv_timer_start(&e->timer, on_timer, LIMIT_DIAL_MS, 0);
-    return h2_client_request(client, &e->up, nv, ARRAY_LEN(nv));
+    return h2_client_request(client, &e->up, nv, n);
 }
 
 static void go_on(struct etcd_enroll *e)
@@ -97,6 +101,11 @@ void etcd_enroll_start(struct etcd_enroll *e)
 {
     if (e->state == ETCD_ENROLL_DONE || e->state == ETCD_ENROLL_ASKING)
         return;
+    if (!etcd_auth_allows(e->auth, ETCD_LANE_UNARY)) {
+        e->state = ETCD_ENROLL_IDLE; /* begun again when there is a token */
+        etcd_auth_want(e->auth, ETCD_LANE_UNARY);
+        return;
+    }
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
@@ -129,13 +138,16 @@ static void on_data(struct h2_up_stream *up, struct span in)
 static void on_trailers(struct h2_up_stream *up, struct span fields)
 {
     struct etcd_enroll *e = of(up);
-    struct span status = h2_field_find(fields, SPAN_LIT("grpc-status"));
-    if (!span_eq(status, SPAN_LIT("0")))
-        fail(e, ERR_NO_UPSTREAM, h2_field_find(fields, SPAN_LIT("grpc-message")));
-    else if (!e->replied)
+    int status = etcd_head_find_status(fields);
+    struct span text = h2_field_find(fields, SPAN_LIT("grpc-message"));
+    if (status != 0) {
+        (void)etcd_auth_is_stale(e->auth, e->token, status, text);
+        fail(e, ERR_NO_UPSTREAM, text);
+    } else if (!e->replied) {
         fail(e, ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
-    else
+    } else {
         go_on(e);
+    }
 }
 
 static void on_head(struct h2_up_stream *up, struct span fields, bool ended)

@@ -15,7 +15,7 @@
 #define IO_ETCD_ENROLL_H
 
 #include "etcd/registry.h"
-#include "io/etcd_link.h"
+#include "io/etcd_auth.h"
 #include "wire/grpc_frame.h"
 
 enum etcd_enroll_state {
@@ -32,6 +32,7 @@ struct etcd_enroll {
     struct etcd_ns *ns;         /* shares; tag and header are noted there */
     void *owner;                /* shares */
     struct etcd_link *link;     /* shares: the unary lane */
+    struct etcd_auth *auth;     /* shares */
     void (*on_done)(struct etcd_enroll *e);
     void (*on_failed)(struct etcd_enroll *e); /* tried again later by itself */
     void (*on_closed)(struct etcd_enroll *e);
@@ -41,6 +42,7 @@ struct etcd_enroll {
     struct registry registry;
     uint64_t backoff_ms;
     struct h2_up_stream up;
+    unsigned token; /* the number of the one that the request went out with */
     struct buf request;
     struct grpc_reader reader;
     bool replied; /* a message of the current reply was fed */
@@ -50,7 +52,7 @@ struct etcd_enroll {
 /* Set loop … on_closed first; the rest zeroed. */
 void etcd_enroll_open(struct etcd_enroll *e);
 void etcd_enroll_close(struct etcd_enroll *e);
-/* The link is usable: begin, unless it is done or under way. */
+/* The link is usable, or there is a token: begin, unless it is done or under way. */
 void etcd_enroll_start(struct etcd_enroll *e);
 
 #endif

@@ -143,6 +143,7 @@ size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *cl
      */
     if (s->timeout[0] != '\0')
         nv[n++] = h2_nv(SPAN_LIT("grpc-timeout"), span_str(s->timeout), NGHTTP2_NV_FLAG_NO_INDEX);
+    n += etcd_auth_field(&s->plane->auth, nv + n);
     CHECK(n <= ETCD_HEAD_OWN_FIELDS);
     struct span block = buf_span(&s->head);
     struct h2_field f;

@@ -8,6 +8,7 @@
  *   :authority                                                   the upstream's
  *   te, content-type, grpc-accept-encoding                       ours
  *   token, authorization         nowhere: credentials are ours; upstream with credentials: client
+ *   token                        ours, where we are a user with a password (etcd_auth)
  *   grpcgateway-...                                              nowhere
  *   the response's fields and trailers                           pass, but grpc-accept-encoding
  */
@@ -16,7 +17,7 @@
 
 #include "io/etcd_stream.h"
 
-enum { ETCD_HEAD_OWN_FIELDS = 8 };
+enum { ETCD_HEAD_OWN_FIELDS = 9 };
 
 struct etcd_head {
     const struct etcd_route *route; /* NULL: unknown */

@@ -63,10 +63,13 @@ static void on_link_usable(struct etcd_link *l)
     struct etcd_plane *p = l->owner;
     if (l == &p->links[ETCD_LANE_UNARY]) {
         set_usable(p, true);
+        etcd_auth_on_link(&p->auth, ETCD_LANE_UNARY);
         etcd_enroll_start(&p->enroll);
         /* What one address serves the other lane may have too. */
         if (is_link_wanted(&p->links[ETCD_LANE_STREAM]))
             etcd_link_want(&p->links[ETCD_LANE_STREAM]);
+    } else {
+        etcd_auth_on_link(&p->auth, ETCD_LANE_STREAM);
     }
     etcd_stream_pump(p);
 }
@@ -77,8 +80,9 @@ static void on_link_down(struct etcd_link *l)
     bool unary = l == &p->links[ETCD_LANE_UNARY];
     if (unary)
         set_usable(p, false);
-    /* Without the registry every call waits for the unary lane. */
-    enum etcd_lane lane = !unary ? ETCD_LANE_STREAM : p->ns.has_tag ? ETCD_LANE_UNARY : ETCD_LANES;
+    /* Without the registry, or a token, every call waits for the unary lane. */
+    bool all = unary && (!p->ns.has_tag || !etcd_auth_allows(&p->auth, ETCD_LANE_STREAM));
+    enum etcd_lane lane = !unary ? ETCD_LANE_STREAM : all ? ETCD_LANES : ETCD_LANE_UNARY;
     etcd_stream_fail_waiting(p, lane, ERR_NO_UPSTREAM);
 }
 
@@ -91,6 +95,25 @@ static const struct etcd_link_handler link_events = {.on_usable = on_link_usable
                                                      .on_down = on_link_down,
                                                      .is_wanted = is_link_wanted,
                                                      .on_closed = on_link_closed};
+
+static void on_authenticated(struct etcd_auth *a)
+{
+    struct etcd_plane *p = a->owner;
+    if (p->enroll.state == ETCD_ENROLL_IDLE) /* else it is done, or its back-off ends */
+        etcd_enroll_start(&p->enroll);
+    etcd_stream_pump(p);
+}
+
+static void on_auth_failed(struct etcd_auth *a)
+{
+    etcd_stream_fail_waiting(a->owner, a->has_token ? ETCD_LANE_STREAM : ETCD_LANES,
+                             a->error == ERR_CREDENTIALS ? ERR_CREDENTIALS : ERR_NO_UPSTREAM);
+}
+
+static void on_auth_closed(struct etcd_auth *a)
+{
+    close_if_done(a->owner);
+}
 
 static void on_enrolled(struct etcd_enroll *e)
 {
@@ -204,6 +227,10 @@ bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why)
         why = "the sidecar is stopping";
     else if (!p->ns.upstream_usable)
         why = "no etcd upstream answers";
+    else if (!etcd_auth_allows(&p->auth, ETCD_LANE_UNARY))
+        why = p->auth.error == ERR_CREDENTIALS
+                  ? "etcd refuses the sidecar's user or password (etcd-user, etcd-password)"
+                  : "etcd has not authenticated the sidecar yet";
     else if (!p->ns.has_tag)
         why = p->enroll.error == ERR_REGISTRY ? "the store's layout version is not this sidecar's"
                                               : "the namespace is not registered yet";
@@ -297,7 +324,18 @@ static void open_parts(struct etcd_plane *p)
     CHECK(uv_timer_init(&p->loop->uv, &p->timer) == 0);
     p->timer.data = p;
     p->open_parts++;
+    p->auth.loop = p->loop;
+    p->auth.user = p->options.user;
+    p->auth.password = p->options.password;
+    p->auth.owner = p;
+    p->auth.link = &p->links[ETCD_LANE_UNARY];
+    p->auth.on_done = on_authenticated;
+    p->auth.on_failed = on_auth_failed;
+    p->auth.on_closed = on_auth_closed;
+    etcd_auth_open(&p->auth);
+    p->open_parts++;
     p->enroll.loop = p->loop;
+    p->enroll.auth = &p->auth;
     p->enroll.root = p->options.key_root;
     p->enroll.path = p->options.ns;
     p->enroll.ns = &p->ns;
@@ -368,6 +406,7 @@ void etcd_plane_close(struct etcd_plane **plane)
     listener_close(&p->listener);
     for (struct h2_server *s = p->servers; s != NULL; s = s->next)
         h2_conn_end(&s->conn);
+    etcd_auth_close(&p->auth);
     etcd_enroll_close(&p->enroll);
     etcd_link_close(&p->links[ETCD_LANE_UNARY]);
     etcd_link_close(&p->links[ETCD_LANE_STREAM]);

@@ -22,6 +22,7 @@ struct etcd_plane_options {
     struct span key_root;     /* R */
     struct tls_names tls;
     struct etcd_rules rules;
+    const char *user, *password; /* who we are to etcd; NULL or "": nobody */
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;

@@ -4,6 +4,7 @@
  *
  *   etcd_plane.c ── owns ──> listener, h2_server…          applications
  *        │  ├────── owns ──> etcd_link[2] ──> h2_client    upstream
+ *        │  ├────── owns ──> etcd_auth                     who we are, a token
  *        │  └────── owns ──> etcd_enroll                   the registry, once
  *        └── etcd_stream… : one call each, between one h2_app_stream and one h2_up_stream
  */
@@ -32,6 +33,7 @@ struct etcd_plane {
     struct tls_context *tls_app; /* owned; of the listener; NULL: plaintext */
     struct h2_server *servers;
     struct etcd_link links[ETCD_LANES];
+    struct etcd_auth auth;
     struct etcd_enroll enroll;
     /* Calls that wait for upstream, oldest first. */
     struct etcd_stream *waiting, **waiting_end;
@@ -48,7 +50,7 @@ struct etcd_plane {
     } drain;
     uint64_t drain_at_ms; /* the next step of the drain */
     bool is_closing;
-    unsigned open_parts; /* servers, links, enroll and the timer: freed at 0 */
+    unsigned open_parts; /* servers, links, auth, enroll and the timer: freed at 0 */
 };
 
 /* A call begins to wait until at_ms (0 = no deadline of its own): ask for the connection. */

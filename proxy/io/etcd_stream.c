@@ -68,9 +68,11 @@ static struct etcd_stream *stream_new(struct etcd_plane *p)
     /* The small buffers that every call needs are used again. */
     struct buf head = is_spare ? s->head : (struct buf){0};
     struct buf trailers = is_spare ? s->app.trailers : (struct buf){0};
+    struct buf again = is_spare ? s->again : (struct buf){0};
     memset(s, 0, sizeof *s);
     s->head = head;
     s->app.trailers = trailers;
+    s->again = again;
     s->plane = p;
     s->up.handler = &etcd_stream_up_events;
     s->app.body.bytes = &s->call.to_app;
@@ -92,10 +94,12 @@ static void stream_free(struct etcd_stream *s)
     if (s->call.route != NULL)
         etcd_call_deinit(&s->call);
     buf_deinit(&s->early);
+    empty(&s->again);
     empty(&s->head);
     empty(&s->app.trailers);
     if (p->spare_n == LIMIT_CALLS_SPARE) {
         buf_deinit(&s->head);
+        buf_deinit(&s->again);
         buf_deinit(&s->app.trailers);
         free(s);
         return;
@@ -111,6 +115,7 @@ void etcd_stream_free_spare(struct etcd_plane *p)
         struct etcd_stream *s = p->spare;
         p->spare = s->next;
         buf_deinit(&s->head);
+        buf_deinit(&s->again);
         buf_deinit(&s->app.trailers);
         free(s);
     }
@@ -179,7 +184,7 @@ bool etcd_stream_weigh(struct etcd_stream *s)
     const struct etcd_call *c = &s->call;
     struct etcd_plane *p = s->plane;
     size_t now = c->from_app.partial.cap + c->from_up.partial.cap + c->to_up.cap + c->to_app.cap +
-                 s->early.cap + etcd_call_queue_bytes(c);
+                 s->early.cap + s->again.cap + etcd_call_queue_bytes(c);
     p->held_bytes += now - s->held_bytes;
     bool more = now > s->held_bytes;
     s->held_bytes = now;

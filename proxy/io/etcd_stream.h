@@ -19,6 +19,9 @@
  * A stream of watches or keep-alives whose upstream is lost goes from FLOWING to WAITING, as long
  * as it takes, and on with what etcd_call_resume() says; the application notices nothing.
  *
+ * A unary call whose token etcd does not know any more has not been done: it goes from FLOWING to
+ * GATHERING as well, once, and out again with the next token.
+ *
  * In ENDING what is left goes out to the application, then the status. Memory is released when the
  * application's stream is closed, and by then none to upstream is left.
  *
@@ -62,6 +65,9 @@ struct etcd_stream {
     bool has_prelude_head;    /* upstream has begun to answer a prelude (etcd_call.h) */
     bool is_resuming;         /* waits to go on where the upstream was lost */
     bool has_heard;           /* upstream has sent a message since the stream to it was opened */
+    bool is_again;            /* etcd did not know our token: sent again, once */
+    unsigned token;           /* the number of the one that it was sent with */
+    struct buf again;         /* owned; what was sent, where a token can become stale */
     bool is_early;            /* the tag is not known: bytes go to early */
     struct buf early;         /* owned */
 };

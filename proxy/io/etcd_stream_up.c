@@ -28,6 +28,17 @@ void etcd_stream_shorten_timeout(struct etcd_stream *s)
     grpc_timeout_print(s->deadline_ms > now ? s->deadline_ms - now : 1, s->timeout);
 }
 
+/* Keep what is sent now, in case that etcd does not know our token. It may be kept already. */
+static enum err keep_sent(struct etcd_stream *s)
+{
+    size_t n = buf_len(&s->call.to_up);
+    buf_consume(&s->again, buf_len(&s->again));
+    if (!etcd_auth_is_on(&s->plane->auth) || s->call.route->client_streams || s->is_again ||
+        n > LIMIT_ETCD_AGAIN_BYTES)
+        return ERR_OK;
+    return buf_append(&s->again, buf_span(&s->call.to_up));
+}
+
 /* False: it stays where it is, because nothing can be sent. */
 static bool send_up(struct etcd_stream *s)
 {
@@ -36,11 +47,18 @@ static bool send_up(struct etcd_stream *s)
     /* No byte of an application goes to a store whose layout version is not known to be ours. */
     if (client == NULL || client->conn.ending || !p->ns.has_tag)
         return false;
+    if (!etcd_auth_allows(&p->auth, s->call.route->lane)) {
+        etcd_auth_want(&p->auth, s->call.route->lane);
+        return false;
+    }
     nghttp2_nv nv[H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS];
     if (s->state == ETCD_STREAM_WAITING)
         etcd_stream_shorten_timeout(s);
     size_t n = etcd_head_request(s, client, nv);
-    enum err e = h2_client_request(client, &s->up, nv, n);
+    s->token = p->auth.number;
+    enum err e = keep_sent(s);
+    if (e == ERR_OK)
+        e = h2_client_request(client, &s->up, nv, n);
     if (e == ERR_LIMIT)
         return false;
     if (e != ERR_OK) {
@@ -148,11 +166,50 @@ static enum err append_trailers(struct etcd_stream *s, struct span fields)
     return e;
 }
 
+/* -- a token that etcd does not know any more -- */
+/* Nothing was done: begin again with another one. Watches and keep-alives go on as after a loss. */
+static void authenticate_again(struct etcd_stream *s)
+{
+    h2_client_cancel(&s->up);
+    if (s->is_again && !s->has_heard) { /* a token that was just given is not taken either */
+        etcd_stream_finish(s, ERR_CREDENTIALS, NULL);
+        return;
+    }
+    bool is_stream = s->call.route->client_streams;
+    s->is_again = true;
+    if (is_stream && is_resumable(s)) {
+        if (resume(s))
+            (void)send_up(s);
+        return;
+    }
+    size_t n = buf_len(&s->again);
+    buf_consume(&s->call.to_up, buf_len(&s->call.to_up)); /* answered before all of it was sent */
+    if (is_stream || n == 0 || buf_append(&s->call.to_up, buf_span(&s->again)) != ERR_OK) {
+        etcd_stream_finish(s, ERR_NO_UPSTREAM, NULL);
+        return;
+    }
+    etcd_stream_shorten_timeout(s);
+    etcd_stream_move(s, ETCD_STREAM_GATHERING);
+    etcd_stream_begin_up(s);
+}
+
+static bool is_unauthenticated(const struct etcd_stream *s, int status, struct span fields)
+{
+    /* A unary call whose answer has begun was let in. */
+    return (!s->app.head_sent || s->call.route->client_streams) &&
+           etcd_auth_is_stale(&s->plane->auth, s->token, status,
+                              h2_field_find(fields, SPAN_LIT("grpc-message")));
+}
+
 /* -- from upstream -- */
 /* Upstream ended the call with these trailers, which are all (trailers-only) or follow a body. */
 static void end(struct etcd_stream *s, struct span fields)
 {
     int status = etcd_head_find_status(fields);
+    if (is_unauthenticated(s, status, fields)) {
+        authenticate_again(s);
+        return;
+    }
     if (!s->app.head_sent && etcd_call_retry(&s->call, status)) {
         h2_client_cancel(&s->up);
         etcd_stream_shorten_timeout(s);

@@ -193,9 +193,21 @@ static const struct {
     {{.argv = {"--etcd-upstream", "a,,b"}}, "--etcd-upstream \"a,,b\": the list has an empty item"},
     {{.argv = {"--etcd-upstream", "nats://e"}},
      "--etcd-upstream \"nats://e\": the scheme of an etcd server is http or https"},
-    {{.argv = {"--etcd-upstream", "http://u:secret@e"}},
-     "--etcd-upstream \"http://***@e\": user and password for etcd are not available in this "
-     "version"},
+    {{.argv = {"--etcd-upstream", "http://secret@e"}},
+     "--etcd-upstream \"http://***@e\": a user of etcd has a password: https://user:password@host"},
+    {{.argv = {"--etcd-upstream", "http://u:secret@e,http://u:other@f"}},
+     "the URLs of etcd-upstream name different users or passwords; the servers of one cluster have "
+     "the same"},
+    {{.argv = {"--etcd-upstream", "http://u:secret@e", "--credentials", "client"}},
+     "etcd-user and credentials \"client\" exclude each other: a call has one token; leave one "
+     "out"},
+    {{.argv = {UP, "--etcd-user", "u"}},
+     "etcd-user and etcd-password belong together; etcd-password is missing"},
+    {{.argv = {UP}, .env = {"BULKHEAD_ETCD_PASSWORD=p"}},
+     "etcd-user and etcd-password belong together; etcd-user is missing"},
+    {{.argv = {UP, "--etcd-password", "x"}},
+     "--etcd-password is not taken from the command line, which every process of this machine can "
+     "read: set BULKHEAD_ETCD_PASSWORD, or \"etcd-password\" in the --config file"},
     {{.argv = {"--nats-upstream", "http://n"}},
      "--nats-upstream \"http://n\": the scheme of a NATS server is nats or tls"},
     {{.argv = {"--nats-upstream", "nats://u:secret@n:0"}},
@@ -428,6 +440,22 @@ static void the_file_says_everything_that_flags_can_say(void **state)
     assert_string_equal(config.nats_password, "p");
 }
 
+static void the_user_for_etcd_is_an_option_or_in_the_url_and_the_option_wins(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        load(&(struct load){.argv = {"--etcd-upstream", "e1,http://u:p%21@e2,http://u:p!@e3"}}),
+        ERR_OK);
+    assert_string_equal(config.etcd_user, "u");
+    assert_string_equal(config.etcd_password, "p!");
+    assert_int_equal(
+        load(&(struct load){.argv = {"--etcd-upstream", "http://u:p@e"},
+                            .env = {"BULKHEAD_ETCD_USER=v", "BULKHEAD_ETCD_PASSWORD=q"}}),
+        ERR_OK);
+    assert_string_equal(config.etcd_user, "v");
+    assert_string_equal(config.etcd_password, "q");
+}
+
 static void check_lists_every_value_with_its_source_and_no_secret(void **state)
 {
     (void)state;
@@ -507,6 +535,7 @@ int main(void)
         cmocka_unit_test(empty_variables_and_dynamos_word_for_none_are_no_claim),
         cmocka_unit_test(a_services_variables_are_not_meant_for_us),
         cmocka_unit_test(the_file_says_everything_that_flags_can_say),
+        cmocka_unit_test(the_user_for_etcd_is_an_option_or_in_the_url_and_the_option_wins),
         cmocka_unit_test(check_lists_every_value_with_its_source_and_no_secret),
         cmocka_unit_test(help_and_version_need_nothing_else),
         cmocka_unit_test(a_failing_allocation_is_an_error),
