@@ -53,7 +53,8 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct span buf_span(const struct buf *b)
 {
-    return (struct span){b->data == NULL ? NULL : b->data + b->head, b->tail - b->head};
+    /* Without data head is 0, and NULL + 0 is undefined before C23. */
+    return (struct span){b->head == 0 ? b->data : b->data + b->head, b->tail - b->head};
 }
 
 #endif

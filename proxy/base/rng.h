@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "base/check.h"
+
 struct rng {
     uint64_t state;
 };
@@ -23,6 +25,7 @@ static inline uint64_t rng_next(struct rng *r)
 /* Uniform enough in 0 .. bound-1; bound must not be 0. */
 static inline uint64_t rng_below(struct rng *r, uint64_t bound)
 {
+    CHECK(bound != 0);
     return rng_next(r) % bound;
 }
 

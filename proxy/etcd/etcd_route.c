@@ -149,13 +149,11 @@ static void apply(const struct etcd_rules *rules, struct etcd_route *route)
         route->policy = ETCD_LOCAL;
         route->needs_tag = true;
         route->kind = ETCD_KIND_COMPACT;
-    } else if (is_compact && rules->compact == ETCD_COMPACT_FORWARD) {
-        forward(route);
-    } else if (is_auth && rules->client_credentials) {
-        forward(route);
     } else if (route->kind == ETCD_KIND_STATUS && rules->mask_status) {
         route->response = &etcd_masked_status_response;
-    } else if (rules->is_trusted && (!is_served || route->request == &etcd_alarm_request)) {
+    } else if ((is_compact && rules->compact == ETCD_COMPACT_FORWARD) ||
+               (is_auth && rules->client_credentials) ||
+               (rules->is_trusted && (!is_served || route->request == &etcd_alarm_request))) {
         forward(route);
     }
 }

@@ -43,7 +43,7 @@ static void forget(struct etcd_watches *w, struct list *l, size_t i)
 {
     w->bytes -= sizeof *l->at[i] + l->at[i]->n;
     free(l->at[i]);
-    memmove(&l->at[i], &l->at[i + 1], (l->n - i - 1) * sizeof l->at[0]);
+    memmove(&l->at[i], &l->at[i + 1], (l->n - i - 1) * sizeof(struct watch *));
     l->n--;
     if (l == &w->live && i < w->recreating_at)
         w->recreating_at--;
@@ -54,10 +54,10 @@ static enum err reserve(struct etcd_watches *w, struct list *l)
     if (l->n < l->cap)
         return ERR_OK;
     size_t cap = l->cap == 0 ? 1 : 2 * l->cap;
-    struct watch **at = realloc(l->at, cap * sizeof l->at[0]);
+    struct watch **at = realloc(l->at, cap * sizeof(struct watch *));
     if (at == NULL)
         return ERR_NOMEM;
-    w->bytes += (cap - l->cap) * sizeof l->at[0];
+    w->bytes += (cap - l->cap) * sizeof(struct watch *);
     l->at = at;
     l->cap = cap;
     return ERR_OK;
@@ -65,7 +65,7 @@ static enum err reserve(struct etcd_watches *w, struct list *l)
 
 static void insert(struct list *l, size_t i, struct watch *watch)
 {
-    memmove(&l->at[i + 1], &l->at[i], (l->n - i) * sizeof l->at[0]);
+    memmove(&l->at[i + 1], &l->at[i], (l->n - i) * sizeof(struct watch *));
     l->at[i] = watch;
     l->n++;
 }
@@ -305,7 +305,7 @@ static enum err created(struct etcd_watches *w, const struct reply *r)
         return e;
     struct watch *watch = w->pending.at[0];
     w->pending.n--;
-    memmove(&w->pending.at[0], &w->pending.at[1], w->pending.n * sizeof w->pending.at[0]);
+    memmove(&w->pending.at[0], &w->pending.at[1], w->pending.n * sizeof(struct watch *));
     if (watch->id == 0 && r->id >= w->auto_next)
         w->auto_next = r->id + 1;
     watch->id = r->id;

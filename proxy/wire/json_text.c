@@ -148,9 +148,9 @@ enum err base64_append(struct buf *out, struct span bytes)
         uint32_t bits = 0;
         for (size_t k = 0; k < n; k++)
             bits |= (uint32_t)bytes.p[i + k] << (16 - 8 * k);
-        char text[4];
-        for (size_t k = 0; k < 4; k++)
-            text[k] = k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=';
+        char text[4] = {'=', '=', '=', '='};
+        for (size_t k = 0; k <= n; k++)
+            text[k] = digits[bits >> (18 - 6 * k) & 63];
         e = buf_append(out, span_of(text, 4));
     }
     return e;

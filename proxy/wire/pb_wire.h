@@ -100,8 +100,8 @@ static inline size_t pb_varint_write(uint8_t *out, uint64_t v)
 struct pb_item {
     uint32_t number;
     enum pb_wire wire;
-    uint64_t varint;      /* PB_WIRE_VARINT */
-    struct span bytes;    /* PB_WIRE_BYTES: the content */
+    uint64_t varint;      /* PB_WIRE_VARINT; else 0 */
+    struct span bytes;    /* PB_WIRE_BYTES: the content; else none */
     const uint8_t *start; /* first byte of the tag */
     const uint8_t *value; /* first byte behind the tag */
 };
@@ -112,6 +112,8 @@ static inline bool pb_item_next(const uint8_t **p, const uint8_t *end, struct pb
     const uint8_t *q = *p;
     uint64_t tag = 0, v = 0;
     ret_item->start = q;
+    ret_item->varint = 0;
+    ret_item->bytes = SPAN_NONE;
     if (!pb_varint_read(&q, end, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
         return false;
     ret_item->number = (uint32_t)(tag >> 3);
