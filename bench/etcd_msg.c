@@ -130,9 +130,9 @@ static const char *check_kv(struct field kv, const struct etcd_shape *s, uint32_
         if (!get_field(&p, end, &f)) {
             return "a key-value pair that does not parse";
         }
-        if (f.number == 1) {
+        if (f.number == 1 && f.data != NULL) {
             key_seen = f.value == name_n && memcmp(f.data, name, name_n) == 0;
-        } else if (f.number == 5) {
+        } else if (f.number == 5 && f.data != NULL) {
             value_seen = f.value == s->value_bytes && memcmp(f.data, name, name_n) == 0;
         }
     }
@@ -150,7 +150,7 @@ static const char *check_body(const uint8_t *p, const uint8_t *end, enum etcd_op
         if (!get_field(&p, end, &f)) {
             return "a body that does not parse";
         }
-        if (f.number == 1) {
+        if (f.number == 1 && f.data != NULL) {
             header = f.data != NULL && f.value > 0;
         } else if (f.number == 2 && op != ETCD_PUT && f.data != NULL) {
             const char *wrong = check_kv(f, s, op == ETCD_LIST ? kvs : key);

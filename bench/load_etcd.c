@@ -174,6 +174,7 @@ static void call_end(struct call *c, uint32_t stream_error)
 
 /* --- nghttp2 ----------------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is nghttp2's */
 static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
 {
@@ -202,10 +203,11 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t 
     }
     if (c->body_cap - c->body_n < n) {
         c->body_cap = 2 * (c->body_n + n);
-        c->body = realloc(c->body, c->body_cap);
-        if (c->body == NULL) {
+        uint8_t *body = realloc(c->body, c->body_cap);
+        if (body == NULL) {
             die("out of memory");
         }
+        c->body = body;
     }
     memcpy(c->body + c->body_n, data, n);
     c->body_n += n;

@@ -70,7 +70,8 @@ static void put_payload(struct outbuf *o, uint64_t seq)
     char *p = outbuf_room(o, load.bytes + 2);
     memcpy(p, &seq, 8);
     memset(p + 8, 'p', load.bytes - 8);
-    memcpy(p + load.bytes, "\r\n", 2);
+    p[load.bytes] = '\r';
+    p[load.bytes + 1] = '\n';
     o->end += load.bytes + 2;
 }
 

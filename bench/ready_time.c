@@ -113,7 +113,8 @@ int main(int argc, char **argv)
         }
     }
     qsort(took, (size_t)runs, sizeof took[0], by_size);
+    uint64_t median_ns = took[runs / 2];
     printf("{\"runs\": %ld, \"median_us\": %.1f, \"min_us\": %.1f, \"max_us\": %.1f}\n", runs,
-           (double)took[runs / 2] / 1e3, (double)took[0] / 1e3, (double)took[runs - 1] / 1e3);
+           (double)median_ns / 1e3, (double)took[0] / 1e3, (double)took[runs - 1] / 1e3);
     return 0;
 }

@@ -16,10 +16,11 @@ void pb_bytes_add(struct pb_bytes *b, const void *data, size_t n)
 {
     if (b->n + n > b->room) {
         b->room = (b->n + n) * 2 + 64;
-        b->data = realloc(b->data, b->room);
-        if (b->data == NULL) {
+        void *moved = realloc(b->data, b->room);
+        if (moved == NULL) {
             abort();
         }
+        b->data = moved;
     }
     if (n > 0) {
         memcpy(b->data + b->n, data, n);

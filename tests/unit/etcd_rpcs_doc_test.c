@@ -81,7 +81,7 @@ static void write_table(struct buf *out)
     const struct etcd_route *table = etcd_route_table(&n);
     for (size_t i = 0; i < n; i++)
         sorted[i] = &table[i];
-    qsort(sorted, n, sizeof sorted[0], by_path);
+    qsort(sorted, n, sizeof(const struct etcd_route *), by_path);
     assert_int_equal(buf_printf(out, "| method | streams | what happens | with an option |\n"
                                      "|---|---|---|---|\n"),
                      ERR_OK);

@@ -21,8 +21,9 @@ static struct {
 static void put(struct span key, struct span value)
 {
     assert_true(store.n < STORE_KEYS && key.n <= STORE_BYTES && value.n <= STORE_BYTES);
-    memcpy(store.row[store.n].key, key.p, key.n);
-    if (value.n != 0)
+    if (key.p != NULL)
+        memcpy(store.row[store.n].key, key.p, key.n);
+    if (value.p != NULL)
         memcpy(store.row[store.n].value, value.p, value.n);
     store.row[store.n].key_n = key.n;
     store.row[store.n++].value_n = value.n;
