@@ -213,7 +213,7 @@ static void a_peer_without_tls_is_told_apart(void **state)
     w.is_accepted = true;
     listener_close(&w.listener);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one;
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t n = sizeof sa;
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
