@@ -10,7 +10,6 @@
 struct signals {
     uv_poll_t poll;
     int fd;
-    sigset_t before; /* the mask to go back to */
     signals_fn fn;
     void *arg;
 };
@@ -43,7 +42,7 @@ enum err signals_open(struct loop *l, const int *list, unsigned n, signals_fn fn
     if (uv_poll_init(&l->uv, &s->poll, s->fd) != 0)
         goto fail;
     s->poll.data = s;
-    pthread_sigmask(SIG_BLOCK, &set, &s->before);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     uv_poll_start(&s->poll, UV_READABLE, on_readable);
     *ret_signals = s;
     return ERR_OK;
@@ -68,6 +67,5 @@ void signals_close(struct signals **signals)
     if (s == NULL)
         return;
     uv_poll_stop(&s->poll);
-    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
     uv_close((uv_handle_t *)&s->poll, on_closed);
 }

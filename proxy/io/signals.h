@@ -20,7 +20,9 @@ typedef void (*signals_fn)(void *arg, int signal, bool by_kernel);
  * ERR_NOMEM. */
 enum err signals_open(struct loop *l, const int *list, unsigned n, signals_fn fn, void *arg,
                       struct signals **ret_signals) ATTR_MUST_USE;
-/* Back to how it was; memory is released by the loop. Nulls *s; nothing happens to NULL. */
+/* No more calls of fn. The signals stay blocked: the process ends now, and one that comes while it
+ * does must not decide its exit status. Memory is released by the loop. Nulls *s; nothing happens
+ * to NULL. */
 void signals_close(struct signals **s);
 
 #endif
