@@ -168,3 +168,23 @@ enum err js_api_map(const struct nats_ns *ns, const struct js_call *call, struct
                                                : js_subject_filter(ns, call->subject, out);
     return e;
 }
+
+bool js_api_strip(const struct nats_ns *ns, struct span stored, struct buf *out,
+                  enum err *ret_error)
+{
+    struct js_call call;
+    struct span name, subject = SPAN_NONE;
+    if (!js_api_parse(stored, &call) || !js_names_strip(&ns->names, call.stream, &name) ||
+        (call.subject.n != 0 && !js_subject_strip(ns, call.subject, &subject)))
+        return false;
+    /* Both stand behind their prefix: what is before it, and what is behind. */
+    enum err e = buf_append(out, span_head(stored, (size_t)(call.stream.p - stored.p)));
+    size_t behind = (size_t)(name.p - stored.p);
+    if (e == ERR_OK && subject.n != 0) {
+        size_t until = (size_t)(call.subject.p - stored.p);
+        e = buf_append(out, span_of(name.p, until - behind));
+        behind = (size_t)(subject.p - stored.p);
+    }
+    *ret_error = e == ERR_OK ? buf_append(out, span_skip(stored, behind)) : e;
+    return true;
+}

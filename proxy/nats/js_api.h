@@ -58,5 +58,9 @@ bool js_api_parse(struct span subject, struct js_call *ret_call);
 /* Appends the subject for the server. ERR_LIMIT: the stream's name is too long. ERR_NOMEM. */
 enum err js_api_map(const struct nats_ns *ns, const struct js_call *call,
                     struct buf *out) ATTR_MUST_USE;
+/* The reverse, appended: a server says in a 503 what nobody listens to. False: no such subject, or
+ * nothing in it is of this namespace; nothing was appended. */
+bool js_api_strip(const struct nats_ns *ns, struct span stored, struct buf *out,
+                  enum err *ret_error);
 
 #endif

@@ -3,6 +3,7 @@
 #include "nats/js_headers.h"
 
 #include "base/attr.h"
+#include "nats/js_api.h"
 #include "nats/js_subject.h"
 #include "wire/nats_header.h"
 
@@ -79,7 +80,10 @@ static enum err strip_value(const struct nats_ns *ns, enum value value, struct s
         return *ret_changed ? buf_append(out, word) : ERR_OK;
     case VALUE_SUBJECT:
         *ret_changed = js_subject_strip(ns, v, &word);
-        return *ret_changed ? buf_append(out, word) : ERR_OK;
+        if (*ret_changed)
+            return buf_append(out, word);
+        *ret_changed = js_api_strip(ns, v, out, &e) || js_reply_strip(ns, v, out, &e);
+        return e;
     case VALUE_REPLY:
         *ret_changed = js_reply_strip(ns, v, out, &e);
         return e;

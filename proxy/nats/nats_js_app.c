@@ -153,10 +153,15 @@ enum err nats_js_answer(struct nats_session *s, const struct nats_line *l, struc
         return e == ERR_OK ? nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in) : e;
     }
     struct span payload = span_head(*in, l->payload_bytes);
-    if (span_eq(span_head(span_skip(*in, payload.n), CRLF_BYTES), SPAN_LIT("\r\n")))
-        e = deliver(s, p, span_head(payload, header_bytes), span_skip(payload, header_bytes));
-    else
+    struct buf header = {0};
+    bool changed; /* or not: what is written is the whole block */
+    if (!span_eq(span_head(span_skip(*in, payload.n), CRLF_BYTES), SPAN_LIT("\r\n")))
         e = ERR_UPSTREAM_PROTOCOL;
+    if (e == ERR_OK && header_bytes != 0)
+        e = js_headers_strip(s->ns, span_head(payload, header_bytes), &header, &changed);
+    if (e == ERR_OK)
+        e = deliver(s, p, buf_span(&header), span_skip(payload, header_bytes));
+    buf_deinit(&header);
     js_pending_free(p);
     *in = span_skip(*in, whole);
     return e;

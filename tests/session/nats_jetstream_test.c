@@ -60,6 +60,31 @@ static void a_server_without_jetstream_is_heard(void **state)
          UP_HEARS("HPUB bh.e.a.~.~.~.r 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"));
 }
 
+/* From 2.12 on a server says in its 503 what nobody listens to, as it is stored. */
+static void nobody_listens_to_a_subject_of_ones_own(void **state)
+{
+    (void)state;
+    PLAY("a", HELLO, APP("PUB $JS.API.STREAM.INFO.S r 0\r\n\r\n"),
+         UP_HEARS("SUB bh.r.a~~.N.0.* r0\r\nPUB $JS.API.STREAM.INFO.a~~S bh.r.a~~.N.0.1 0\r\n\r\n"),
+         UP("HMSG bh.r.a~~.N.0.1 r0 56 56\r\nNATS/1.0 503\r\nNats-Subject: "
+            "$JS.API.STREAM.INFO.a~~S\r\n\r\n\r\n"),
+         UP_HEARS("HPUB bh.e.a.~.~.~.r 53 53\r\nNATS/1.0 503\r\nNats-Subject: "
+                  "$JS.API.STREAM.INFO.S\r\n\r\n\r\n"));
+    PLAY("a", HELLO,
+         UP("HMSG bh.e.a.~.~.~.i e1 78 78\r\nNATS/1.0 503\r\nNats-Subject: "
+            "$JS.hub.API.DIRECT.GET.a~~S.bh.e.a.~.~.~.foo.1\r\n\r\n\r\n"),
+         APP_HEARS("HMSG i 1 62 62\r\nNATS/1.0 503\r\nNats-Subject: "
+                   "$JS.hub.API.DIRECT.GET.S.foo.1\r\n\r\n\r\n"),
+         UP("HMSG bh.e.a.~.~.~.i e1 67 67\r\nNATS/1.0 503\r\nNats-Subject: "
+            "$JS.API.CONSUMER.MSG.NEXT.a~~b~~S.C\r\n\r\n\r\n"),
+         APP_HEARS("HMSG i 1 64 64\r\nNATS/1.0 503\r\nNats-Subject: "
+                   "$JS.API.CONSUMER.MSG.NEXT.b~~S.C\r\n\r\n\r\n"),
+         UP("HMSG bh.e.a.~.~.~.i e1 56 56\r\nNATS/1.0 503\r\nNats-Subject: "
+            "$JS.ACK.a~~S.C.1.1.1.1.0\r\n\r\n\r\n"),
+         APP_HEARS(
+             "HMSG i 1 53 53\r\nNATS/1.0 503\r\nNats-Subject: $JS.ACK.S.C.1.1.1.1.0\r\n\r\n\r\n"));
+}
+
 static void what_is_not_for_a_namespace_is_denied(void **state)
 {
     (void)state;
@@ -241,6 +266,7 @@ int main(void)
         cmocka_unit_test(requests_share_one_inbox_and_answers_find_theirs),
         cmocka_unit_test(an_answer_waits_for_the_end_of_a_payload),
         cmocka_unit_test(a_server_without_jetstream_is_heard),
+        cmocka_unit_test(nobody_listens_to_a_subject_of_ones_own),
         cmocka_unit_test(what_is_not_for_a_namespace_is_denied),
         cmocka_unit_test(acknowledgements_and_flow_control_name_the_stream),
         cmocka_unit_test(acknowledgements_of_publishes_are_known_by_their_shape),
