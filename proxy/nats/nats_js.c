@@ -162,10 +162,10 @@ static bool needs_body(const struct js_call *call)
             call->row->policy == JS_LIST);
 }
 
-size_t nats_js_wants_of_app(const struct nats_session *s, const struct nats_line *l)
+size_t nats_js_wants_of_app(const struct nats_line *l)
 {
     struct js_call call;
-    if (l->subject.p[0] == '$' && js_api_is(l->subject) && s->echo)
+    if (l->subject.p[0] == '$' && js_api_is(l->subject))
         return js_api_parse(l->subject, &call) && needs_body(&call)
                    ? bounded((size_t)l->payload_bytes + END_BYTES)
                    : 0;

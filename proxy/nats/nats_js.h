@@ -57,7 +57,7 @@ void nats_js_free(struct nats_js **js);
 struct buf *nats_js_scratch(struct nats_session *s);
 
 /* How many bytes behind the line are needed before it can be dealt with; 0: none. */
-size_t nats_js_wants_of_app(const struct nats_session *s, const struct nats_line *l);
+size_t nats_js_wants_of_app(const struct nats_line *l);
 size_t nats_js_wants_of_up(const struct nats_session *s, const struct nats_line *l, struct span in);
 
 /* A publish to "$JS.…". False: it is an ordinary subject. */

@@ -218,10 +218,11 @@ static enum err request(struct nats_session *s, const struct nats_line *l, struc
     static const struct js_error denied = {403, 10075,
                                            "bulkhead: this request is not allowed in a namespace"};
     struct js_call call;
+    bool known = js_api_parse(l->subject, &call);
     /* A client that does not hear itself would not hear our answers either. */
-    if (!s->echo)
+    if (!s->echo && !(known && call.row->policy == JS_DIRECT))
         return pass_inside(s, l, in);
-    if (!js_api_parse(l->subject, &call)) {
+    if (!known) {
         count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
         return refuse(s, l, NULL, &denied, in);
     }

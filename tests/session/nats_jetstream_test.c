@@ -85,6 +85,18 @@ static void nobody_listens_to_a_subject_of_ones_own(void **state)
              "HMSG i 1 53 53\r\nNATS/1.0 503\r\nNats-Subject: $JS.ACK.S.C.1.1.1.1.0\r\n\r\n\r\n"));
 }
 
+static void a_client_without_echo_pulls_and_gets_but_asks_in_vain(void **state)
+{
+    (void)state;
+    PLAY("a", HELLO, APP("CONNECT {\"echo\":false}\r\n"), UP_HEARS("CONNECT {\"echo\":false}\r\n"),
+         APP("PUB $JS.API.CONSUMER.MSG.NEXT.S.C i 1\r\n1\r\nPUB $JS.API.DIRECT.GET.S i 22\r\n"
+             "{\"last_by_subj\":\"foo\"}\r\nPUB $JS.API.STREAM.PURGE.S i 2\r\n{}\r\n"),
+         UP_HEARS("PUB $JS.API.CONSUMER.MSG.NEXT.a~~S.C bh.e.a.~.~.~.i 1\r\n1\r\n"
+                  "PUB $JS.API.DIRECT.GET.a~~S bh.e.a.~.~.~.i 35\r\n"
+                  "{\"last_by_subj\":\"bh.e.a.~.~.~.foo\"}\r\n"
+                  "PUB bh.e.a.~.~.~.$JS.API.STREAM.PURGE.S bh.e.a.~.~.~.i 0\r\n\r\n"));
+}
+
 static void what_is_not_for_a_namespace_is_denied(void **state)
 {
     (void)state;
@@ -267,6 +279,7 @@ int main(void)
         cmocka_unit_test(an_answer_waits_for_the_end_of_a_payload),
         cmocka_unit_test(a_server_without_jetstream_is_heard),
         cmocka_unit_test(nobody_listens_to_a_subject_of_ones_own),
+        cmocka_unit_test(a_client_without_echo_pulls_and_gets_but_asks_in_vain),
         cmocka_unit_test(what_is_not_for_a_namespace_is_denied),
         cmocka_unit_test(acknowledgements_and_flow_control_name_the_stream),
         cmocka_unit_test(acknowledgements_of_publishes_are_known_by_their_shape),
