@@ -47,3 +47,40 @@ need_venv() {
         die "pip failed. By hand: $directory/bin/pip install -r $requirements"
     cp "$requirements" "$stamp"
 }
+
+# need_go: sets GO to a Go of at least GO_NEEDED: the one in PATH, or the toolchain that Debian's older
+# Go downloads from the module proxy.
+GO_NEEDED=1.26
+need_go() {
+    local have
+    GO=$(command -v go || true)
+    if [ -z "$GO" ]; then
+        need_packages go
+        GO=$(command -v go)
+    fi
+    have=$(GOTOOLCHAIN=local "$GO" env GOVERSION)
+    if [ "$(printf '%s\n' "go$GO_NEEDED" "$have" | sort -V | head -1)" != "go$GO_NEEDED" ]; then
+        say "Downloading Go $GO_NEEDED.0 from the Go module proxy"
+        (cd / && GOFLAGS=-mod=mod "$GO" mod download "golang.org/toolchain@v0.0.1-go$GO_NEEDED.0.linux-amd64") ||
+            die "go mod download failed: no Go of at least $GO_NEEDED"
+        GO=$("$GO" env GOMODCACHE)/golang.org/toolchain@v0.0.1-go$GO_NEEDED.0.linux-amd64/bin/go
+    fi
+}
+
+# need_go_tools NAME: builds what tests/more/NAME/go.mod lists as tools, and our own programs there, into
+# build/more/NAME/; again only when something in that folder changed.
+need_go_tools() {
+    local name=$1 to=$PWD/build/more/$1 sum
+    sum=$(cd "tests/more/$name" && find . -type f \( -name '*.go' -o -name 'go.*' \) -print0 | sort -z | xargs -0 sha256sum)
+    [ "$(cat "$to/.made-from" 2>/dev/null)" != "$sum" ] || return 0
+    need_go
+    say "Building tests/more/$name with Go; the first time downloads its modules and takes minutes"
+    mkdir -p "$to"
+    (
+        cd "tests/more/$name"
+        export CGO_ENABLED=0 GOBIN=$to GOFLAGS="-trimpath -ldflags=-s"
+        if grep -q '^tool' go.mod; then nice "$GO" install tool; fi
+        if compgen -G '*.go' >/dev/null; then nice "$GO" build -o "$to/" .; fi
+    ) || die "go failed in tests/more/$name"
+    printf '%s\n' "$sum" >"$to/.made-from"
+}
