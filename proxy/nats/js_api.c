@@ -29,6 +29,10 @@ const struct js_row js_rows[] = {
      TYPE("stream_leader_stepdown")},
     {"STREAM.PEER.REMOVE", true, JS_REST_NONE, JS_ASK, NULL, js_error_answer,
      TYPE("stream_remove_peer")},
+    {"STREAM.PEER.EVACUATE", true, JS_REST_NONE, JS_ASK, NULL, js_error_answer,
+     TYPE("stream_evacuate_peer")},
+    {"STREAM.CANCEL_MOVE", true, JS_REST_NONE, JS_ASK, NULL, js_error_answer,
+     TYPE("stream_cancel_move")},
     {"STREAM.SNAPSHOT", true, JS_REST_NONE, JS_DENY, NULL, NULL, TYPE("stream_snapshot")},
     {"STREAM.RESTORE", true, JS_REST_NONE, JS_DENY, NULL, NULL, TYPE("stream_restore")},
     {"DIRECT.GET", true, JS_REST_SUBJECT, JS_DIRECT, js_get_request, NULL, NULL},
@@ -52,6 +56,10 @@ const struct js_row js_rows[] = {
      TYPE("consumer_reset")},
     {"CONSUMER.LEADER.STEPDOWN", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
      TYPE("consumer_leader_stepdown")},
+    {"CONSUMER.PEER.REMOVE", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
+     TYPE("consumer_remove_peer")},
+    {"CONSUMER.PEER.EVACUATE", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
+     TYPE("consumer_evacuate_peer")},
     {"CONSUMER.MSG.NEXT", true, JS_REST_CONSUMER, JS_DIRECT, NULL, NULL, NULL},
 };
 const size_t js_row_count = ARRAY_LEN(js_rows);

@@ -5,7 +5,7 @@
  *   $JS.API.<verb>[.<stream>[.<rest>]]          $JS.<domain>.API.<verb>…
  *
  * What has no row is denied and counted, so a later server's verb reaches nothing unmapped.
- * Source: nats-server 2.9.10 .. 2.12.1, jetstream_api.go.
+ * Source: nats-server 2.9.10 .. 2.15.2, jetstream_api.go.
  */
 #ifndef NATS_JS_API_H
 #define NATS_JS_API_H

@@ -17,7 +17,7 @@ struct splice {
     struct buf *out;
     bool to_up;
     struct span stream;                         /* to_up: for a stream without subjects */
-    enum js_refusal refusal;                    /* to_up */
+    struct js_refused refused;                  /* to_up */
     bool has_subjects, has_mirror, has_sources; /* the last one of each counts */
 };
 
@@ -33,7 +33,7 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
 
 static enum err refuse(struct splice *x, enum js_refusal why)
 {
-    x->refusal = why;
+    x->refused.why = why;
     return ERR_FOREIGN;
 }
 
@@ -216,6 +216,8 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
         return splice_by_subject(x, value);
     case JS_ZERO:
         return buf_append_byte(x->out, '0');
+    case JS_PASS:
+        return buf_append(x->out, value);
     case JS_DENIED:
         return x->to_up && !is_null(value) && !span_eq(value, SPAN_LIT("\"\""))
                    ? refuse(x, JS_EXTERNAL)
@@ -250,6 +252,43 @@ static bool is_ascii(const struct json_member *m)
         if ((uint8_t)m->name[i] >= 0x80)
             return false;
     return true;
+}
+
+/* A member's name as every server's are: it names no stream and no subject with a prefix. */
+static bool is_word(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '_')
+            return false;
+    return true;
+}
+
+/* A string anywhere in value, which a walk has passed; but empty ones, and names of members. */
+static bool holds_text(struct span value)
+{
+    size_t i = 0;
+    while (i < value.n) {
+        if (value.p[i++] != '"')
+            continue;
+        size_t start = i;
+        while (value.p[i] != '"')
+            i += value.p[i] == '\\' ? 2 : 1;
+        struct span text = span_of(value.p + start, i - start);
+        i++;
+        while (i < value.n && memchr(" \t\r\n", value.p[i], 4) != NULL)
+            i++;
+        bool is_name = i < value.n && value.p[i] == ':';
+        if (is_name ? !is_word(text) : text.n != 0)
+            return true;
+    }
+    return false;
+}
+
+static enum err refuse_unknown(struct splice *x, const struct json_member *m)
+{
+    memcpy(x->refused.member, m->name, m->name_bytes);
+    x->refused.member[m->name_bytes] = '\0';
+    return refuse(x, JS_UNKNOWN);
 }
 
 static bool is_transform(const struct js_member *schema)
@@ -301,6 +340,8 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
         if (x->to_up && !is_ascii(&m))
             return refuse(x, JS_BAD_JSON);
         const struct js_member *row = find(schema, &m);
+        if (row == NULL && x->to_up && holds_text(m.value))
+            return refuse_unknown(x, &m);
         if (row == NULL)
             continue;
         e = buf_append(x->out, span_of(copied, (size_t)(m.value.p - copied)));
@@ -333,12 +374,12 @@ bool js_body_is_object(struct span body)
 }
 
 enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
-                     struct span stream, struct buf *out, enum js_refusal *ret_refusal)
+                     struct span stream, struct buf *out, struct js_refused *ret_refused)
 {
     struct splice x = {.ns = ns, .out = out, .to_up = true, .stream = stream};
     size_t before = buf_len(out);
     if (!js_body_is_object(body)) {
-        *ret_refusal = JS_FINE;
+        ret_refused->why = JS_FINE;
         return buf_append(out, body);
     }
     enum err e = splice_object(&x, schema, 0, body);
@@ -347,7 +388,7 @@ enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, s
     if (e != ERR_OK)
         buf_truncate(out, before);
     if (e == ERR_OK || e == ERR_FOREIGN)
-        *ret_refusal = x.refusal;
+        *ret_refused = x.refused;
     return e == ERR_FOREIGN ? ERR_OK : e;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * js_body - a JSON body of JetStream's API, spliced by a schema: listed members are mapped or
- * stripped, everything else passes byte for byte (design.md 3.4).
+ * stripped, everything else passes byte for byte (design.md 3.4), but text in members that a
+ * request has and the schema does not: a later server could take it for a name outside the slice.
  *
  * A member's name is compared without ASCII case, and all of its duplicates are mapped, as Go's
  * decoder reads them. Go also folds two letters beyond ASCII onto "s" and "k": a request that has a
@@ -18,7 +19,13 @@ enum js_refusal {
     JS_FINE,
     JS_NAME_TOO_LONG, /* a stream's name with its prefix is longer than the server takes */
     JS_EXTERNAL,      /* a member that reaches out of the slice */
-    JS_BAD_JSON       /* does not parse, or has a name beyond ASCII */
+    JS_BAD_JSON,      /* does not parse, or has a name beyond ASCII */
+    JS_UNKNOWN        /* text in a member that the table does not know */
+};
+
+struct js_refused {
+    enum js_refusal why;
+    char member[65]; /* JS_UNKNOWN: its name */
 };
 
 /* Anything else holds no member that a server could read: nothing, or null, which Rust's client
@@ -30,7 +37,7 @@ bool js_body_is_object(struct span body);
  * than JS_FINE out is as it was. */
 enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
                      struct span stream, struct buf *out,
-                     enum js_refusal *ret_refusal) ATTR_MUST_USE;
+                     struct js_refused *ret_refused) ATTR_MUST_USE;
 
 /* Appends body for the application. ERR_SYNTAX: does not parse, out is as it was; ERR_FOREIGN: a
  * name at the top is not of this namespace; ERR_NOMEM. */

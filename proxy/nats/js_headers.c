@@ -79,7 +79,7 @@ static enum err strip_value(const struct nats_ns *ns, enum value value, struct s
         *ret_changed = js_names_strip(&ns->names, v, &word);
         return *ret_changed ? buf_append(out, word) : ERR_OK;
     case VALUE_SUBJECT:
-        *ret_changed = js_subject_strip(ns, v, &word);
+        *ret_changed = js_subject_strip(ns, v, &word) || js_nowhere_strip(ns, v, &word);
         if (*ret_changed)
             return buf_append(out, word);
         *ret_changed = js_api_strip(ns, v, out, &e) || js_reply_strip(ns, v, out, &e);

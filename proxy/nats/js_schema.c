@@ -22,6 +22,7 @@ static const struct js_member error[] = {
 
 static const struct js_member source_consumer[] = {
     {"deliver_subject", JS_EVENT, NULL},
+    {"name", JS_PASS, NULL}, /* a consumer's: they live inside streams */
     END,
 };
 
@@ -31,6 +32,7 @@ static const struct js_member source[] = {
     {"filter_subject", JS_FILTER, NULL},
     {"subject_transforms", JS_OBJECTS, transform},
     {"consumer", JS_OBJECT, source_consumer},
+    {"opt_start_time", JS_PASS, NULL},
     {"external", JS_DENIED, NULL}, /* another account's or domain's: outside every slice */
     {"domain", JS_DENIED, NULL},
     {"error", JS_OBJECT, error},
@@ -45,6 +47,14 @@ const struct js_member js_stream_config[] = {
     {"subject_transform", JS_OBJECT, transform},
     {"republish", JS_OBJECT, transform},
     {"template_owner", JS_DENIED, NULL},
+    {"description", JS_PASS, NULL},
+    {"retention", JS_PASS, NULL},
+    {"discard", JS_PASS, NULL},
+    {"storage", JS_PASS, NULL},
+    {"compression", JS_PASS, NULL},
+    {"placement", JS_PASS, NULL},
+    {"persist_mode", JS_PASS, NULL},
+    {"metadata", JS_PASS, NULL},
     END,
 };
 
@@ -53,12 +63,25 @@ static const struct js_member consumer_config[] = {
     {"filter_subjects", JS_FILTERS, NULL},
     {"deliver_subject", JS_EVENT, NULL},
     {"deliver_group", JS_GROUP, NULL},
+    {"durable_name", JS_PASS, NULL},
+    {"name", JS_PASS, NULL},
+    {"description", JS_PASS, NULL},
+    {"deliver_policy", JS_PASS, NULL},
+    {"opt_start_time", JS_PASS, NULL},
+    {"ack_policy", JS_PASS, NULL},
+    {"replay_policy", JS_PASS, NULL},
+    {"sample_freq", JS_PASS, NULL},
+    {"pause_until", JS_PASS, NULL},
+    {"priority_groups", JS_PASS, NULL},
+    {"priority_policy", JS_PASS, NULL},
+    {"metadata", JS_PASS, NULL},
     END,
 };
 
 const struct js_member js_consumer_request[] = {
     {"stream_name", JS_NAME, NULL},
     {"config", JS_OBJECT, consumer_config},
+    {"action", JS_PASS, NULL},
     END,
 };
 
@@ -74,10 +97,9 @@ const struct js_member js_purge_request[] = {
 
 /* STREAM.MSG.GET and DIRECT.GET. A literal is looked up where this view publishes it. */
 const struct js_member js_get_request[] = {
-    {"last_by_subj", JS_EVENT, NULL},
-    {"next_by_subj", JS_FILTER, NULL},
-    {"multi_last", JS_FILTERS, NULL},
-    END,
+    {"last_by_subj", JS_EVENT, NULL}, {"next_by_subj", JS_FILTER, NULL},
+    {"multi_last", JS_FILTERS, NULL}, {"start_time", JS_PASS, NULL},
+    {"up_to_time", JS_PASS, NULL},    END,
 };
 
 const struct js_member js_error_answer[] = {

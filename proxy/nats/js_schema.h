@@ -2,9 +2,11 @@
 /*
  * js_schema - which members of JetStream's bodies hold names or subjects: data, no code.
  *
- * A schema is a list of members, ended by one without a name. What is not listed passes byte for
- * byte, so members of later servers need a row only if they hold a name or a subject.
- * Source: nats-server 2.9.10 .. 2.12.1, stream.go, consumer.go, jetstream_api.go.
+ * A schema is a list of members, ended by one without a name. Of a request, what is not listed
+ * passes byte for byte if it holds no text (numbers, booleans, objects of such): members of later
+ * servers need a row if they hold text, because nobody can say whether that is a name. Of an answer
+ * everything that is not listed passes.
+ * Source: nats-server 2.9.10 .. 2.15.2, stream.go, consumer.go, jetstream_api.go.
  */
 #ifndef NATS_JS_SCHEMA_H
 #define NATS_JS_SCHEMA_H
@@ -25,6 +27,7 @@ enum js_kind {
     JS_HEADERS,    /* a header block in base64 */
     JS_TEXT,       /* words for people that may quote names */
     JS_ZERO,       /* a number that would tell about others */
+    JS_PASS,       /* holds text, but no name or subject of the server */
     JS_DENIED      /* to the server: only null may be here */
 };
 

@@ -40,6 +40,36 @@ bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span 
     return true;
 }
 
+enum err js_aside_append(const struct nats_ns *ns, struct buf *out)
+{
+    const struct subject_prefix *own = &ns->map.slice[0];
+    enum err e = buf_append(out, span_of(own->text, class_at(own)));
+    if (e == ERR_OK)
+        e = buf_append(out, SPAN_LIT("r."));
+    return e == ERR_OK ? buf_append(out, js_names_prefix(&ns->names)) : e;
+}
+
+enum err js_nowhere_append(const struct nats_ns *ns, struct span subject, struct buf *out)
+{
+    enum err e = js_aside_append(ns, out);
+    if (e == ERR_OK)
+        e = buf_append_byte(out, '.');
+    return e == ERR_OK ? buf_append(out, subject) : e;
+}
+
+bool js_nowhere_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject)
+{
+    const struct subject_prefix *own = &ns->map.slice[0];
+    struct span root = span_of(own->text, class_at(own));
+    struct span rest = span_skip(stored, root.n + 2), name;
+    if (!span_has_prefix(stored, root) || stored.n <= root.n + 2 || stored.p[root.n] != 'r' ||
+        stored.p[root.n + 1] != '.' || !js_names_strip(&ns->names, rest, &name) || name.n < 2 ||
+        name.p[0] != '.')
+        return false;
+    *ret_subject = span_skip(name, 1);
+    return true;
+}
+
 enum { TOKENS_MAX = 16 };
 
 /* Cuts at dots; the last one holds what is left. Returns how many there are, more than max as

@@ -32,6 +32,15 @@ bool js_reply_map(const struct nats_ns *ns, struct span subject, struct buf *out
 bool js_reply_strip(const struct nats_ns *ns, struct span stored, struct buf *out,
                     enum err *ret_error);
 
+/* bh.r.<names' prefix>.S: where nobody listens, whatever the streams and subscriptions of any
+ * namespace are; how a denied request gets the server's 503 and +OK. */
+enum err js_nowhere_append(const struct nats_ns *ns, struct span subject,
+                           struct buf *out) ATTR_MUST_USE;
+bool js_nowhere_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject);
+/* Appends "bh.r.<names' prefix>": "~" stands in no segment, and behind the root's "~" stands no
+ * other one, so no pattern of a slice, bh.*.n.> included, matches what follows. */
+enum err js_aside_append(const struct nats_ns *ns, struct buf *out) ATTR_MUST_USE;
+
 /* A text for people: own prefixes of names and subjects are taken out; a text that still holds a
  * stored subject says only that something is wrong. */
 enum err js_text_strip(const struct nats_ns *ns, struct span text, struct buf *out) ATTR_MUST_USE;

@@ -7,6 +7,7 @@
 
 #include "limits.h"
 #include "nats/js_ack.h"
+#include "nats/js_subject.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -96,24 +97,10 @@ struct js_pending *js_pending_take(struct nats_js *js, uint64_t number)
     return p;
 }
 
-/* "bh." */
-static struct span root_of(const struct nats_ns *ns)
-{
-    struct span own = subject_map_pub_prefix(&ns->map);
-    const uint8_t *dot = memchr(own.p, '.', own.n);
-    return span_head(own, dot == NULL ? 0 : (size_t)(dot - own.p) + 1);
-}
-
-/* bh.r.a~b~~.<server id>.<client id>. : "~" stands in no segment, and behind the root's "~" no id
- * is
- * "~", so no pattern of a slice, bh.*.n.> included, matches it. */
+/* bh.r.a~b~~.<server id>.<client id>. */
 static enum err append_inbox(const struct nats_session *s, struct buf *out)
 {
-    enum err e = buf_append(out, root_of(s->ns));
-    if (e == ERR_OK)
-        e = buf_append(out, SPAN_LIT("r."));
-    if (e == ERR_OK)
-        e = buf_append(out, js_names_prefix(&s->ns->names));
+    enum err e = js_aside_append(s->ns, out);
     return e == ERR_OK ? buf_printf(out, ".%s.%s.", s->server_id, s->client_id) : e;
 }
 

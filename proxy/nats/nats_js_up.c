@@ -49,16 +49,25 @@ enum err js_error_body(const struct js_row *row, const struct js_error *error, s
     return e == ERR_OK ? buf_append(out, SPAN_LIT("}}")) : e;
 }
 
-/* An empty message to the subject inside the slice, where no JetStream listens: the server answers
- * 503 to a reply, and a verbose client's +OK comes. */
-static enum err pass_inside(struct nats_session *s, const struct nats_line *l, struct span *in)
+/* An empty message to where nobody listens: the server answers 503 to a reply, and a verbose
+ * client's +OK comes. */
+static enum err pass_nowhere(struct nats_session *s, const struct nats_line *l, struct span *in)
 {
-    struct nats_line line = {
-        .op = NATS_OP_PUB, .subject = l->subject, .reply = l->reply, .payload_text = SPAN_LIT("0")};
+    struct buf subject = {0}, reply = {0};
     struct buf *out = &s->out[SIDE_UP];
-    enum err e = nats_write_pub(out, subject_map_pub_prefix(&s->ns->map), &line);
+    enum err e = js_nowhere_append(s->ns, l->subject, &subject);
+    if (e == ERR_OK)
+        e = js_subject_event(s->ns, l->reply, &reply);
+    struct nats_line line = {.op = NATS_OP_PUB,
+                             .subject = buf_span(&subject),
+                             .reply = buf_span(&reply),
+                             .payload_text = SPAN_LIT("0")};
+    if (e == ERR_OK)
+        e = nats_write_pub(out, SPAN_NONE, &line);
     if (e == ERR_OK)
         e = buf_append(out, SPAN_LIT("\r\n"));
+    buf_deinit(&subject);
+    buf_deinit(&reply);
     if (e == ERR_OK)
         e = nats_expect_ok(s, false);
     return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in) : e;
@@ -69,7 +78,7 @@ static enum err refuse(struct nats_session *s, const struct nats_line *l, const 
 {
     struct buf body = {0};
     if (l->reply.n == 0)
-        return pass_inside(s, l, in);
+        return pass_nowhere(s, l, in);
     enum err e = js_error_body(row, error, &body);
     if (e == ERR_OK)
         e = js_say(s, l->reply, SPAN_NONE, buf_span(&body));
@@ -91,15 +100,30 @@ static enum err refuse_name(struct nats_session *s, const struct nats_line *l,
 }
 
 static enum err refuse_body(struct nats_session *s, const struct nats_line *l,
-                            const struct js_row *row, enum js_refusal why, struct span *in)
+                            const struct js_row *row, const struct js_refused *refused,
+                            struct span *in)
 {
     static const struct js_error external = {
         403, 10052, "bulkhead: external mirrors and sources are outside this namespace"};
     static const struct js_error bad_json = {400, 10025, "invalid JSON"};
-    if (why == JS_NAME_TOO_LONG)
+    char text[160];
+    const struct js_error unknown = {400, 10052, text};
+    switch (refused->why) {
+    case JS_NAME_TOO_LONG:
         return refuse_name(s, l, row, in);
+    case JS_UNKNOWN:
+        snprintf(text, sizeof text,
+                 "bulkhead: \"%s\" is not known to this sidecar and could name what is outside",
+                 refused->member);
+        count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
+        return refuse(s, l, row, &unknown, in);
+    case JS_FINE:
+    case JS_EXTERNAL:
+    case JS_BAD_JSON:
+        break;
+    }
     count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
-    return refuse(s, l, row, why == JS_EXTERNAL ? &external : &bad_json, in);
+    return refuse(s, l, row, refused->why == JS_EXTERNAL ? &external : &bad_json, in);
 }
 
 /* What goes up: l with other names; header and body are written, or (both empty) pass from *in. */
@@ -145,7 +169,7 @@ static const struct js_error too_large = {400, 10052,
 /* The mapped body into x, or why there is none. */
 static enum err map_body(struct nats_session *s, const struct nats_line *l,
                          const struct js_call *call, struct outgoing *x, struct js_list **ret_list,
-                         enum js_refusal *ret_refusal, struct span in)
+                         struct js_refused *ret_refused, struct span in)
 {
     uint32_t header = 0;
     if (l->header_text.n != 0 && !nats_parse_size(l->header_text, &header))
@@ -156,12 +180,12 @@ static enum err map_body(struct nats_session *s, const struct nats_line *l,
     x->is_whole = true;
     x->header = span_head(payload, header);
     struct span body = span_skip(payload, x->header.n);
-    *ret_refusal = JS_FINE;
+    ret_refused->why = JS_FINE;
     if (call->row->request != NULL)
-        return js_body_map(s->ns, call->row->request, body, call->stream, &x->body, ret_refusal);
+        return js_body_map(s->ns, call->row->request, body, call->stream, &x->body, ret_refused);
     enum err e = js_list_begin(s->ns, call, body, ret_list);
     if (e == ERR_SYNTAX) {
-        *ret_refusal = JS_BAD_JSON;
+        ret_refused->why = JS_BAD_JSON;
         return ERR_OK;
     }
     return e == ERR_OK ? js_list_request(*ret_list, &x->body) : e;
@@ -189,7 +213,7 @@ static enum err send(struct nats_session *s, const struct nats_line *l, const st
                      struct outgoing *x, struct span *in)
 {
     const struct js_row *row = call->row;
-    enum js_refusal refusal = JS_FINE;
+    struct js_refused refused = {.why = JS_FINE};
     struct js_list *list = NULL;
     enum err e = js_api_map(s->ns, call, &x->subject);
     if (e == ERR_LIMIT)
@@ -198,9 +222,9 @@ static enum err send(struct nats_session *s, const struct nats_line *l, const st
     if (e == ERR_OK && is_held && l->payload_bytes > LIMIT_NATS_JS_BODY_BYTES - CRLF_BYTES)
         return refuse(s, l, row, &too_large, in);
     if (e == ERR_OK && is_held)
-        e = map_body(s, l, call, x, &list, &refusal, *in);
-    if (e == ERR_OK && refusal != JS_FINE)
-        return refuse_body(s, l, row, refusal, in);
+        e = map_body(s, l, call, x, &list, &refused, *in);
+    if (e == ERR_OK && refused.why != JS_FINE)
+        return refuse_body(s, l, row, &refused, in);
     if (e == ERR_OK && s->max_payload != 0 && x->header.n + buf_len(&x->body) > s->max_payload) {
         js_list_free(list);
         return refuse(s, l, row, &too_large, in);
@@ -221,7 +245,7 @@ static enum err request(struct nats_session *s, const struct nats_line *l, struc
     bool known = js_api_parse(l->subject, &call);
     /* A client that does not hear itself would not hear our answers either. */
     if (!s->echo && !(known && call.row->policy == JS_DIRECT))
-        return pass_inside(s, l, in);
+        return pass_nowhere(s, l, in);
     if (!known) {
         count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
         return refuse(s, l, NULL, &denied, in);

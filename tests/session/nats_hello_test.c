@@ -154,7 +154,7 @@ static void a_client_without_echo_gets_the_servers_no_responders(void **state)
     (void)state;
     PLAY("a", UP(INFO_SENT), APP_HEARS(INFO_SEEN), APP("CONNECT {\"echo\":false}\r\n"),
          UP_HEARS("CONNECT {\"echo\":false}\r\n"), APP("PUB $JS.API.INFO i 0\r\n\r\n"),
-         UP_HEARS("PUB bh.e.a.~.~.~.$JS.API.INFO bh.e.a.~.~.~.i 0\r\n\r\n"));
+         UP_HEARS("PUB bh.r.a~~.$JS.API.INFO bh.e.a.~.~.~.i 0\r\n\r\n"));
 }
 
 static void errors_of_the_server_speak_of_logical_names(void **state)

@@ -6,12 +6,12 @@ static void a_request_is_mapped_and_its_answer_is_stripped(void **state)
 {
     (void)state;
     PLAY("a", HELLO,
-         APP("PUB $JS.API.STREAM.CREATE.ORDERS _INBOX.1 90\r\n{\"name\":\"ORDERS\",\"subjects"
-             "\":[\"orders.*\",\"x.1\"],\"max_age\":1e400, \"new\" : {\"name\":\"ORDERS\"}}\r\n"),
+         APP("PUB $JS.API.STREAM.CREATE.ORDERS _INBOX.1 91\r\n{\"name\":\"ORDERS\",\"subjects"
+             "\":[\"orders.*\",\"x.1\"],\"max_age\":1e400, \"new\" : {\"name\":[1.50, 2]}}\r\n"),
          UP_HEARS(
              "SUB bh.r.a~~.N.0.* r0\r\nPUB $JS.API.STREAM.CREATE.a~~ORDERS bh.r.a~~.N.0."
-             "1 119\r\n{\"name\":\"a~~ORDERS\",\"subjects\":[\"bh.*.a.~.~.~.orders.*\",\"bh.e.a.~"
-             ".~.~.x.1\"],\"max_age\":1e400, \"new\" : {\"name\":\"ORDERS\"}}\r\n"),
+             "1 120\r\n{\"name\":\"a~~ORDERS\",\"subjects\":[\"bh.*.a.~.~.~.orders.*\",\"bh.e.a.~"
+             ".~.~.x.1\"],\"max_age\":1e400, \"new\" : {\"name\":[1.50, 2]}}\r\n"),
          UP("MSG bh.r.a~~.N.0.1 r0 174\r\n{\"type\":\"t\",\"config\":{\"name\":\"a~~ORDERS\",\"sub"
             "jects\":[\"bh.*.a.~.~.~.orders.*\",\"bh.e.a.~.~.~.x.1\"]},\"state\":{\"subjects\""
             ":{\"bh.e.a.~.~.~.x.1\":18446744073709551615}},\"new\":[1.50]}\r\n"),
@@ -70,6 +70,15 @@ static void nobody_listens_to_a_subject_of_ones_own(void **state)
             "$JS.API.STREAM.INFO.a~~S\r\n\r\n\r\n"),
          UP_HEARS("HPUB bh.e.a.~.~.~.r 53 53\r\nNATS/1.0 503\r\nNats-Subject: "
                   "$JS.API.STREAM.INFO.S\r\n\r\n\r\n"));
+    /* Denied, and so sent to where nobody listens. */
+    PLAY("a", HELLO,
+         UP("HMSG bh.e.a.~.~.~.i e1 52 52\r\nNATS/1.0 503\r\nNats-Subject: "
+            "bh.r.a~~.$JS.API.NEW\r\n\r\n\r\n"),
+         APP_HEARS("HMSG i 1 43 43\r\nNATS/1.0 503\r\nNats-Subject: $JS.API.NEW\r\n\r\n\r\n"),
+         UP("HMSG bh.e.a.~.~.~.i e1 52 52\r\nNATS/1.0 503\r\nNats-Subject: "
+            "bh.r.c~~.$JS.API.NEW\r\n\r\n\r\n"),
+         APP_HEARS(
+             "HMSG i 1 52 52\r\nNATS/1.0 503\r\nNats-Subject: bh.r.c~~.$JS.API.NEW\r\n\r\n\r\n"));
     PLAY("a", HELLO,
          UP("HMSG bh.e.a.~.~.~.i e1 78 78\r\nNATS/1.0 503\r\nNats-Subject: "
             "$JS.hub.API.DIRECT.GET.a~~S.bh.e.a.~.~.~.foo.1\r\n\r\n\r\n"),
@@ -85,6 +94,19 @@ static void nobody_listens_to_a_subject_of_ones_own(void **state)
              "HMSG i 1 53 53\r\nNATS/1.0 503\r\nNats-Subject: $JS.ACK.S.C.1.1.1.1.0\r\n\r\n\r\n"));
 }
 
+/* A later server's member could name a stream of another namespace. */
+static void text_in_an_unknown_member_is_refused(void **state)
+{
+    (void)state;
+    PLAY("a", HELLO,
+         APP("PUB $JS.API.STREAM.CREATE.S r "
+             "35\r\n{\"name\":\"S\",\"copy\":[{\"to\":\"b~~S\"}]}\r\n"),
+         UP_HEARS("PUB bh.e.a.~.~.~.r "
+                  "191\r\n{\"type\":\"io.nats.jetstream.api.v1.stream_create_response\",\"error\":{"
+                  "\"code\":400,\"err_code\":10052,\"description\":\"bulkhead: \\\"copy\\\" is not "
+                  "known to this sidecar and could name what is outside\"}}\r\n"));
+}
+
 static void a_client_without_echo_pulls_and_gets_but_asks_in_vain(void **state)
 {
     (void)state;
@@ -94,7 +116,7 @@ static void a_client_without_echo_pulls_and_gets_but_asks_in_vain(void **state)
          UP_HEARS("PUB $JS.API.CONSUMER.MSG.NEXT.a~~S.C bh.e.a.~.~.~.i 1\r\n1\r\n"
                   "PUB $JS.API.DIRECT.GET.a~~S bh.e.a.~.~.~.i 35\r\n"
                   "{\"last_by_subj\":\"bh.e.a.~.~.~.foo\"}\r\n"
-                  "PUB bh.e.a.~.~.~.$JS.API.STREAM.PURGE.S bh.e.a.~.~.~.i 0\r\n\r\n"));
+                  "PUB bh.r.a~~.$JS.API.STREAM.PURGE.S bh.e.a.~.~.~.i 0\r\n\r\n"));
 }
 
 static void what_is_not_for_a_namespace_is_denied(void **state)
@@ -111,7 +133,7 @@ static void what_is_not_for_a_namespace_is_denied(void **state)
                  ":10075,\"description\":\"bulkhead: this request is not allowed in a namespa"
                  "ce\"}}\r\nPUB bh.e.a.~.~.~.r 148\r\n{\"type\":\"io.nats.jetstream.api.v1.error\","
                  "\"error\":{\"code\":403,\"err_code\":10075,\"description\":\"bulkhead: this reque"
-                 "st is not allowed in a namespace\"}}\r\nPUB bh.e.a.~.~.~.$JS.API.NEW 0\r\n\r\n"),
+                 "st is not allowed in a namespace\"}}\r\nPUB bh.r.a~~.$JS.API.NEW 0\r\n\r\n"),
         APP("PUB $JS.API.STREAM.CREATE.M r 57\r\n{\"name\":\"M\",\"mirror\":{\"name\":\"X\",\"EXTE"
             "RNAL\":{\"api\":\"x\"}}}\r\n"),
         UP_HEARS(
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test(an_answer_waits_for_the_end_of_a_payload),
         cmocka_unit_test(a_server_without_jetstream_is_heard),
         cmocka_unit_test(nobody_listens_to_a_subject_of_ones_own),
+        cmocka_unit_test(text_in_an_unknown_member_is_refused),
         cmocka_unit_test(a_client_without_echo_pulls_and_gets_but_asks_in_vain),
         cmocka_unit_test(what_is_not_for_a_namespace_is_denied),
         cmocka_unit_test(acknowledgements_and_flow_control_name_the_stream),

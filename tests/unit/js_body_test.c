@@ -58,12 +58,18 @@ static void every_subject_of_the_api(void **state)
         {"CONSUMER.RESET.S.C", "CONSUMER.RESET.a~b~~S.C"},
         {"CONSUMER.LEADER.STEPDOWN.S.C", "CONSUMER.LEADER.STEPDOWN.a~b~~S.C"},
         {"CONSUMER.MSG.NEXT.S.C", "CONSUMER.MSG.NEXT.a~b~~S.C"},
+        {"STREAM.PEER.EVACUATE.S", "STREAM.PEER.EVACUATE.a~b~~S"},
+        {"STREAM.CANCEL_MOVE.S", "STREAM.CANCEL_MOVE.a~b~~S"},
+        {"CONSUMER.PEER.REMOVE.S.C", "CONSUMER.PEER.REMOVE.a~b~~S.C"},
+        {"CONSUMER.PEER.EVACUATE.S.C", "CONSUMER.PEER.EVACUATE.a~b~~S.C"},
         {"STREAM.INFO.*", "STREAM.INFO.a~b~~*"},
         {"STREAM.SNAPSHOT.S", NULL},
         {"STREAM.RESTORE.S", NULL},
         {"STREAM.TEMPLATE.CREATE.S", NULL},
         {"META.LEADER.STEPDOWN", NULL},
         {"SERVER.REMOVE", NULL},
+        {"SERVER.EVACUATE", NULL},
+        {"META.RESCUE", NULL},
         {"ACCOUNT.PURGE.A", NULL},
         {"ACCOUNT.STREAM.MOVE.A.S", NULL},
         {"INFO.S", NULL},
@@ -118,6 +124,12 @@ static void requests_are_mapped_and_configurations_come_back(void **state)
          "{\"subjects\":[\"" E "x\"],\"subjects\":[],\"subjects\":[\"" E "S\"]}", false},
         {js_stream_config, "{\"mirror\":{\"name\":\"M\",\"filter_subject\":\"x\"}}",
          "{\"mirror\":{\"name\":\"a~b~~M\",\"filter_subject\":\"" E "x\"}}", true},
+        /* Members of a later server that hold no text. */
+        {js_stream_config,
+         "{\"mirror\":{\"name\":\"M\",\"new\":{\"max_x\": [1,-2.5e3,null,true], \"none\" : \"\"}}}",
+         "{\"mirror\":{\"name\":\"a~b~~M\",\"new\":{\"max_x\": [1,-2.5e3,null,true], \"none\" : "
+         "\"\"}}}",
+         true},
         {js_stream_config, "{\"mirror\":{\"name\":\"M\"},\"mirror\":null}",
          "{\"mirror\":{\"name\":\"a~b~~M\"},\"mirror\":null,\"subjects\":[\"" E "S\"]}", false},
         {js_stream_config,
@@ -169,11 +181,11 @@ static void requests_are_mapped_and_configurations_come_back(void **state)
     struct nats_ns ns = namespace("a/b");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf got = {0}, back = {0};
-        enum js_refusal refusal = JS_BAD_JSON;
+        struct js_refused refused = {.why = JS_BAD_JSON};
         assert_int_equal(
-            js_body_map(&ns, rows[i].schema, span_str(rows[i].in), SPAN_LIT("S"), &got, &refusal),
+            js_body_map(&ns, rows[i].schema, span_str(rows[i].in), SPAN_LIT("S"), &got, &refused),
             ERR_OK);
-        assert_int_equal(refusal, JS_FINE);
+        assert_int_equal(refused.why, JS_FINE);
         assert_span_equal(buf_span(&got), span_str(rows[i].out));
         if (rows[i].back) {
             assert_int_equal(js_body_strip(&ns, rows[i].schema, buf_span(&got), &back), ERR_OK);
@@ -206,15 +218,23 @@ static void what_reaches_out_or_does_not_parse_is_refused(void **state)
         {"{\"\xc5\xbfubjects\":[\"bh.e.c.>\"]}", JS_BAD_JSON},
         {"{\"\\u017fubjects\":[\"bh.e.c.>\"]}", JS_BAD_JSON},
         {"{\"mirror\":{\"name\":\"M\",\"e\xe2\x84\xaa\":1}}", JS_BAD_JSON},
+        /* Members of a later server: text in them could be a name. */
+        {"{\"copy_to\":\"c~~S\"}", JS_UNKNOWN},
+        {"{\"copy_to\":[1,\"c~~S\"]}", JS_UNKNOWN},
+        {"{\"copy_to\":{\"to\":{\"n\":[{\"s\":\"\\u0053\"}]}}}", JS_UNKNOWN},
+        {"{\"limits\":{\"bh.e.c.~.~.~.x\":1}}", JS_UNKNOWN},
+        {"{\"limits\":{\"\\u0053\" :1}}", JS_UNKNOWN},
+        {"{\"mirror\":{\"name\":\"M\",\"also\":\"c~~S\"}}", JS_UNKNOWN},
+        {"{\"subject_transform\":{\"also\":\"x\"}}", JS_UNKNOWN},
     };
     struct nats_ns ns = namespace("a/b");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf got = {0};
-        enum js_refusal refusal = JS_FINE;
+        struct js_refused refused = {.why = JS_FINE};
         assert_int_equal(
-            js_body_map(&ns, js_stream_config, span_str(rows[i].in), SPAN_LIT("S"), &got, &refusal),
+            js_body_map(&ns, js_stream_config, span_str(rows[i].in), SPAN_LIT("S"), &got, &refused),
             ERR_OK);
-        assert_int_equal(refusal, rows[i].why);
+        assert_int_equal(refused.why, rows[i].why);
         assert_int_equal(buf_len(&got), 0);
         buf_deinit(&got);
     }
