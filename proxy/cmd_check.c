@@ -32,6 +32,57 @@ static enum err print_subjects(const struct config *c)
     return ERR_OK;
 }
 
+static void print_bytes(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        printf(s.p[i] >= ' ' && s.p[i] < 0x7f ? "%c" : "\\x%02x", s.p[i]);
+}
+
+/* The prefix of view.keys that the key lies in; NULL: none. */
+static const struct span *find_view_prefix(const struct config *c)
+{
+    for (unsigned i = 0; i < c->view_key_prefixes; i++)
+        if (span_has_prefix(c->key, c->view_keys[i]))
+            return &c->view_keys[i];
+    return NULL;
+}
+
+static void print_sight(const struct config *c, const struct span *prefix)
+{
+    if (prefix == NULL) {
+        printf("  Range, Watch: this namespace's alone, in every view: no prefix of view-keys\n");
+        return;
+    }
+    if (c->view == VIEW_OWN)
+        printf("  Range, Watch: this namespace's alone: view is own\n");
+    else
+        printf("  Range, Watch: this namespace's; where it has none, the nearest descendant's. A\n"
+               "    Range or Watch of many keys shows descendants' if all of it begins \"%.*s\"\n",
+               (int)prefix->n, (const char *)prefix->p);
+    for (unsigned i = c->ns.segments; i-- != 0;) {
+        struct ns_path above = ns_path_head(&c->ns, i);
+        printf("  seen from %s, where the view is subtree and no nearer namespace has it\n",
+               ns_path_name(&above));
+    }
+}
+
+/* --key: what happens to it, and who sees it. */
+static enum err explain_key(const struct config *c)
+{
+    struct key_map keys;
+    enum err e = key_map_init(&keys, span_str(c->key_root), &c->ns);
+    if (e != ERR_OK)
+        return e;
+    printf("\netcd key \"");
+    print_bytes(c->key);
+    printf("\"\n  stored as \"");
+    print_bytes(span_of(keys.prefix, keys.n));
+    print_bytes(c->key);
+    printf("\"\n  Put, DeleteRange, compares of a Txn, locks, elections, leases: on that alone\n");
+    print_sight(c, find_view_prefix(c));
+    return ERR_OK;
+}
+
 int cmd_check(const struct config *c)
 {
     fwrite(buf_span(&c->effective).p, 1, buf_len(&c->effective), stdout);
@@ -43,6 +94,8 @@ int cmd_check(const struct config *c)
         printf("  the etcd plane is off: no --etcd-upstream\n");
     if (c->nats_upstream.n == 0)
         printf("  the NATS plane is off: no --nats-upstream\n");
+    if (e == ERR_OK && c->key.n != 0)
+        e = explain_key(c);
     struct buf error = {0};
     if (e == ERR_OK)
         e = sidecar_check_tls(c, &error);

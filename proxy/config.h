@@ -19,7 +19,7 @@
 #include "policy/ns_path.h"
 #include "policy/subject_map.h"
 
-enum { CONFIG_ADDRS_MAX = 16, CONFIG_ERROR_BYTES = 1024 };
+enum { CONFIG_ADDRS_MAX = 16, CONFIG_KEYS_MAX = 16, CONFIG_ERROR_BYTES = 1024 };
 
 enum config_command { COMMAND_SERVE = 1, COMMAND_RUN = 2, COMMAND_CHECK = 4, COMMAND_HEALTH = 8 };
 enum config_view { VIEW_OWN, VIEW_SUBTREE };
@@ -55,6 +55,9 @@ struct config {
     char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
     struct span requests[SUBJECT_PATTERNS_MAX];               /* view.requests; borrow from text */
     unsigned request_patterns;
+    struct span view_keys[CONFIG_KEYS_MAX]; /* view.keys, prefixes of etcd keys; borrow from text */
+    unsigned view_key_prefixes;
+    struct span key; /* `check`: the etcd key to explain; borrows from text; empty = none */
     unsigned max_connections;
     unsigned drain_ms;
     enum log_level log_level;

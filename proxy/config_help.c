@@ -6,13 +6,26 @@
 
 enum { COLUMNS = 80, INDENT = 26 };
 
+/* The next piece of text to stand on one line: a word, or of a long list what fits. */
+static size_t next_piece(const char *text)
+{
+    size_t word = strcspn(text, " "), n = word;
+    while (n >= COLUMNS - INDENT) {
+        const char *comma = memrchr(text, ',', n - 1);
+        if (comma == NULL)
+            return word;
+        n = (size_t)(comma - text) + 1;
+    }
+    return n;
+}
+
 /* text, broken at blanks, every line but the first indented. */
 static enum err put_wrapped(struct buf *out, const char *text)
 {
     size_t column = INDENT;
     enum err e = ERR_OK;
     while (*text != '\0' && e == ERR_OK) {
-        size_t word = strcspn(text, " ");
+        size_t word = next_piece(text);
         bool is_first = column == INDENT, fits = column + 1 + word < COLUMNS;
         if (is_first || fits)
             e = buf_printf(out, "%s%.*s", is_first ? "" : " ", (int)word, text);

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/check.h"
 #include "config_option.h"
 #include "limits.h"
 
@@ -44,12 +45,10 @@ static enum err set_namespace(struct config_loader *l, enum option o)
 
 static enum err set_view(struct config_loader *l, enum option o)
 {
-    l->c->view = VIEW_OWN;
-    if (is_word(l, o, "own"))
-        return ERR_OK;
-    if (is_word(l, o, "subtree"))
-        return fail_only(l, o, "the view of descendants is not available in this version; use own");
-    return fail_only(l, o, "the view is own (subtree is not available in this version)");
+    l->c->view = is_word(l, o, "subtree") ? VIEW_SUBTREE : VIEW_OWN;
+    return l->c->view == VIEW_SUBTREE || is_word(l, o, "own")
+               ? ERR_OK
+               : fail_only(l, o, "the view is own or subtree");
 }
 
 static enum err set_profile(struct config_loader *l, enum option o)
@@ -229,25 +228,63 @@ static enum err set_subject_root(struct config_loader *l, enum option o)
     return config_set_text(l, o, l->c->subject_root, sizeof l->c->subject_root);
 }
 
+/* Copies item to where it stays: reserve_lists() has made room, so earlier items do not move. */
+static enum err keep_item(struct config_loader *l, struct span item, struct span *ret_kept)
+{
+    struct buf *text = &l->c->text;
+    size_t at = buf_len(text);
+    CHECK(text->cap - text->tail >= item.n);
+    enum err e = buf_append(text, item);
+    if (e == ERR_OK)
+        *ret_kept = span_skip(buf_span(text), at);
+    return e;
+}
+
+static enum err reserve_lists(struct config_loader *l)
+{
+    size_t n = 1;
+    for (enum option o = 0; o < OPTION_COUNT; o++)
+        for (unsigned i = 0; i < l->value[o].n; i++)
+            n += l->value[o].item[i].n;
+    return buf_reserve(&l->c->text, n);
+}
+
 static enum err set_requests(struct config_loader *l, enum option o)
 {
     const struct option_value *v = &l->value[o];
-    struct buf *text = &l->c->text;
     for (unsigned i = 0; i < v->n; i++) {
         if (!subject_pattern_is_valid(v->item[i]))
             return config_fail_item(l, o, v->item[i], "this is not a pattern of NATS subjects");
-        enum err e = buf_append(text, v->item[i]);
+        enum err e = keep_item(l, v->item[i], &l->c->requests[i]);
         if (e != ERR_OK)
             return e;
     }
-    /* The bytes move no more. */
-    struct span all = buf_span(text);
-    for (unsigned i = 0; i < v->n; i++) {
-        l->c->requests[i] = span_head(all, v->item[i].n);
-        all = span_skip(all, v->item[i].n);
-    }
     l->c->request_patterns = v->n;
     return ERR_OK;
+}
+
+static enum err set_view_keys(struct config_loader *l, enum option o)
+{
+    const struct option_value *v = &l->value[o];
+    for (unsigned i = 0; i < v->n; i++) {
+        if (v->item[i].n == 0)
+            return config_fail_item(l, o, v->item[i],
+                                    "every key has this prefix, those of locks and queues too; "
+                                    "name what is to be shown");
+        if (i == CONFIG_KEYS_MAX)
+            return config_fail_item(l, o, v->item[i], "at most 16 prefixes are possible");
+        enum err e = keep_item(l, v->item[i], &l->c->view_keys[i]);
+        if (e != ERR_OK)
+            return e;
+    }
+    l->c->view_key_prefixes = v->n;
+    return ERR_OK;
+}
+
+static enum err set_key(struct config_loader *l, enum option o)
+{
+    struct span item = only_item(l, o);
+    return item.n == 0 ? fail_only(l, o, "etcd has no empty keys") : keep_item(l, item, &l->c->key);
 }
 
 static enum err set_number(struct config_loader *l, enum option o, unsigned most, unsigned *to)
@@ -446,7 +483,9 @@ static const option_set_fn setters[OPTION_COUNT] = {
 enum err config_set_all(struct config_loader *l)
 {
     /* The separator says how the namespace is read. */
-    enum err e = set_separator(l, OPTION_NAMESPACE_SEPARATOR);
+    enum err e = reserve_lists(l);
+    if (e == ERR_OK)
+        e = set_separator(l, OPTION_NAMESPACE_SEPARATOR);
     for (enum option o = 0; o < OPTION_COUNT && e == ERR_OK; o++)
         if (l->value[o].is_set)
             e = setters[o](l, o);

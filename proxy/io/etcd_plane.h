@@ -22,6 +22,9 @@ struct etcd_plane_options {
     struct span key_root;     /* R */
     struct tls_names tls;
     struct etcd_rules rules;
+    bool is_subtree;              /* view: descendants are seen too (design.md 4.5) */
+    const struct span *view_keys; /* the prefixes where they are */
+    unsigned view_key_prefixes;
     const char *user, *password; /* who we are to etcd; NULL or "": nobody */
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;

@@ -92,6 +92,18 @@ class CommandLine(cases.Shared):
         self.assertNotIn("hunter2", secret)
         self.assertIn("nats-password", secret)
 
+    def test_check_explains_a_key(self):
+        def explained(key, view):
+            done = bulkhead("check", "--etcd-upstream", "http://127.0.0.1:1", "--namespace", "a/b", "--view", view, "--key", key)
+            self.assertEqual(0, done.returncode, done.stderr)
+            return done.stdout[done.stdout.index("etcd key"):]
+        seen = explained("models/x", "subtree")
+        self.assertIn('stored as "bh/d/a/b.models/x"', seen)
+        self.assertIn("the nearest descendant's", seen)
+        self.assertRegex(seen, "(?s)seen from a, .*seen from default, ")
+        self.assertIn("alone: view is own", explained("models/x", "own"))
+        self.assertIn("no prefix of view-keys", explained(r"locks/x", "subtree"))
+
     # serve
 
     def test_sigterm_ends_with_status_0_whatever_is_open(self):

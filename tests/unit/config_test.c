@@ -160,10 +160,7 @@ static const struct {
     {{.argv = {UP, "--config=FILE"}, .file = "{\"etcd-listen\": []}"},
      "FILE: \"etcd-listen\": the list is empty; name an address to listen on"},
     /* what this version does not have */
-    {{.argv = {UP, "--view", "subtree"}},
-     "--view \"subtree\": the view of descendants is not available in this version; use own"},
-    {{.argv = {UP, "--view", "all"}},
-     "--view \"all\": the view is own (subtree is not available in this version)"},
+    {{.argv = {UP, "--view", "all"}}, "--view \"all\": the view is own or subtree"},
     {{.argv = {UP, "--profile", "open"}}, "--profile \"open\": the profile is strict or trusted"},
     {{.argv = {UP, "--compact", "maybe"}},
      "--compact \"maybe\": deny, ignore or forward is possible"},
@@ -241,6 +238,9 @@ static const struct {
     {{.argv = {UP, "--subject-root", "a.b"}},
      "--subject-root \"a.b\": one NATS token is possible, without . * > blanks, not beginning with "
      "$ or _"},
+    {{.argv = {UP, "--config=FILE"}, .file = "{\"view-keys\": [\"\"]}"},
+     "FILE: \"view-keys\" \"\": every key has this prefix, those of locks and queues too; name "
+     "what is to be shown"},
     {{.argv = {UP, "--view-requests", "a..b"}},
      "--view-requests \"a..b\": this is not a pattern of NATS subjects"},
     {{.argv = {UP}, .env = {"BULKHEAD_NATS_USER=u"}},
@@ -497,6 +497,26 @@ static void help_and_version_need_nothing_else(void **state)
     assert_true(config.live);
 }
 
+static void lists_of_the_view_stay_where_they_are(void **state)
+{
+    (void)state;
+    assert_int_equal(load(&(struct load){.argv = {UP, "--view", "subtree", "--view-requests",
+                                                  "a.>,b", "--view-keys", "x/,y/,z"}}),
+                     ERR_OK);
+    assert_int_equal(config.view, VIEW_SUBTREE);
+    assert_int_equal(config.request_patterns, 2);
+    assert_span_equal(config.requests[0], SPAN_LIT("a.>"));
+    assert_span_equal(config.requests[1], SPAN_LIT("b"));
+    assert_int_equal(config.view_key_prefixes, 3);
+    assert_span_equal(config.view_keys[0], SPAN_LIT("x/"));
+    assert_span_equal(config.view_keys[2], SPAN_LIT("z"));
+    assert_int_equal(load(&(struct load){.command = COMMAND_CHECK, .argv = {UP, "--key", "k"}}),
+                     ERR_OK);
+    assert_span_equal(config.key, SPAN_LIT("k"));
+    assert_int_equal(config.view_key_prefixes, 7);
+    assert_span_equal(config.view_keys[1], SPAN_LIT("models"));
+}
+
 static void a_failing_allocation_is_an_error(void **state)
 {
     (void)state;
@@ -538,6 +558,7 @@ int main(void)
         cmocka_unit_test(the_user_for_etcd_is_an_option_or_in_the_url_and_the_option_wins),
         cmocka_unit_test(check_lists_every_value_with_its_source_and_no_secret),
         cmocka_unit_test(help_and_version_need_nothing_else),
+        cmocka_unit_test(lists_of_the_view_stay_where_they_are),
         cmocka_unit_test(a_failing_allocation_is_an_error),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,9 +58,10 @@ static void the_configuration_page_has_a_row_for_every_option(void **state)
         char flag[80], key[80], want[512];
         snprintf(flag, sizeof flag, row->commands == 0 ? "-" : "`--%s`", row->name);
         snprintf(key, sizeof key, row->traits & TRAIT_NO_FILE ? "-" : "`%s`", row->name);
-        snprintf(want, sizeof want, "| %s | `%s` | %s | %s%s%s | ", flag, row->env, key,
-                 row->fallback == NULL ? "-" : "`", row->fallback == NULL ? "" : row->fallback,
-                 row->fallback == NULL ? "" : "`");
+        snprintf(want, sizeof want, "| %s | %s%s%s | %s | %s%s%s | ", flag,
+                 row->env == NULL ? "-" : "`", row->env == NULL ? "" : row->env,
+                 row->env == NULL ? "" : "`", key, row->fallback == NULL ? "-" : "`",
+                 row->fallback == NULL ? "" : row->fallback, row->fallback == NULL ? "" : "`");
         if (strstr(text, want) == NULL)
             fail_msg("docs/configuration.md has no row that begins with %s", want);
     }
