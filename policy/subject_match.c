@@ -157,6 +157,21 @@ static bool is_glob(struct span token)
     return memchr(token.p, '*', token.n) != NULL || memchr(token.p, '<', token.n) != NULL;
 }
 
+/* What "<hex>" at the end of a pattern's token needs at least: most subjects are told apart here.
+ */
+static bool ends_in_hex(struct span token)
+{
+    bool hex = token.n >= HEX_MIN;
+    for (size_t i = 0; i < HEX_MIN && hex; i++)
+        hex = is_hex(token.p[token.n - 1 - i]);
+    return hex;
+}
+
+static bool wants_hex_end(struct span pattern)
+{
+    return pattern.n >= 5 && memcmp(pattern.p + pattern.n - 5, "<hex>", 5) == 0;
+}
+
 /* One token of a valid pattern against one literal token; not for ">". */
 static bool token_matches(struct span pattern, struct span token)
 {
@@ -164,6 +179,8 @@ static bool token_matches(struct span pattern, struct span token)
         return true;
     if (!is_glob(pattern))
         return span_eq(pattern, token);
+    if (wants_hex_end(pattern) && !ends_in_hex(token))
+        return false;
     struct glob g;
     return glob_parse(pattern, &g) && glob_matches(&g, token);
 }
@@ -208,6 +225,31 @@ bool subject_pattern_overlaps(struct span pattern, struct span filter)
             return false;
         if (token_is(p, '>') || token_is(f, '>'))
             return true;
+        if (!token_is(f, '*') && !token_matches(p, f))
+            return false;
+    }
+    return filter.n == 0;
+}
+
+static bool takes_any_token(struct span pattern)
+{
+    for (size_t i = 0; i < pattern.n; i++)
+        if (pattern.p[i] != '*')
+            return false;
+    return true;
+}
+
+/* Token by token again: a filter's "*" is inside only of what takes every token. */
+bool subject_pattern_covers(struct span pattern, struct span filter)
+{
+    struct span p, f;
+    while (next_token(&pattern, &p)) {
+        if (!next_token(&filter, &f))
+            return false;
+        if (token_is(p, '>'))
+            return true;
+        if (token_is(f, '>') || (token_is(f, '*') && !takes_any_token(p)))
+            return false;
         if (!token_is(f, '*') && !token_matches(p, f))
             return false;
     }

@@ -20,8 +20,10 @@ static enum err print_keys(const struct config *c)
 static enum err print_subjects(const struct config *c)
 {
     static struct subject_map subjects;
-    enum err e = subject_map_init(&subjects, span_str(c->subject_root), &c->ns, c->requests,
-                                  c->request_patterns);
+    enum err e = subject_map_init(&subjects, span_str(c->subject_root), &c->ns, c->requests.item,
+                                  c->requests.n);
+    if (e == ERR_OK && c->view == VIEW_SUBTREE)
+        e = subject_map_see_below(&subjects, c->events.item, c->events.n);
     if (e != ERR_OK)
         return e;
     printf("  NATS subject \"events.x\" is published as \"%.*sevents.x\"\n", subjects.slice[0].n,

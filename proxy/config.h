@@ -37,6 +37,12 @@ struct config_tls {
     char listen_cert[256], listen_key[256];              /* towards applications */
 };
 
+/* Patterns; the spans borrow the configuration's text. */
+struct config_patterns {
+    unsigned n;
+    struct span item[SUBJECT_PATTERNS_MAX];
+};
+
 /* About 70 KiB: keep it static. */
 struct config {
     struct ns_path ns;
@@ -53,8 +59,8 @@ struct config {
     struct config_addrs health_listen;       /* at most one; default none */
     char etcd_user[256], etcd_password[256]; /* the last is a secret */
     char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
-    struct span requests[SUBJECT_PATTERNS_MAX];               /* view.requests; borrow from text */
-    unsigned request_patterns;
+    struct config_patterns requests, events;                  /* view.requests, view.events */
+    struct config_patterns streams;                           /* view.streams */
     struct span view_keys[CONFIG_KEYS_MAX]; /* view.keys, prefixes of etcd keys; borrow from text */
     unsigned view_key_prefixes;
     struct span key; /* `check`: the etcd key to explain; borrows from text; empty = none */

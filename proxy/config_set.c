@@ -249,17 +249,18 @@ static enum err reserve_lists(struct config_loader *l)
     return buf_reserve(&l->c->text, n);
 }
 
-static enum err set_requests(struct config_loader *l, enum option o)
+static enum err take_patterns(struct config_loader *l, enum option o, const char *rule,
+                              struct config_patterns *to)
 {
     const struct option_value *v = &l->value[o];
     for (unsigned i = 0; i < v->n; i++) {
         if (!subject_pattern_is_valid(v->item[i]))
-            return config_fail_item(l, o, v->item[i], "this is not a pattern of NATS subjects");
-        enum err e = keep_item(l, v->item[i], &l->c->requests[i]);
+            return config_fail_item(l, o, v->item[i], rule);
+        enum err e = keep_item(l, v->item[i], &to->item[i]);
         if (e != ERR_OK)
             return e;
     }
-    l->c->request_patterns = v->n;
+    to->n = v->n;
     return ERR_OK;
 }
 
@@ -285,6 +286,24 @@ static enum err set_key(struct config_loader *l, enum option o)
 {
     struct span item = only_item(l, o);
     return item.n == 0 ? fail_only(l, o, "etcd has no empty keys") : keep_item(l, item, &l->c->key);
+}
+
+static enum err set_requests(struct config_loader *l, enum option o)
+{
+    return take_patterns(l, o, "this is not a pattern of NATS subjects", &l->c->requests);
+}
+
+static enum err set_events(struct config_loader *l, enum option o)
+{
+    return take_patterns(l, o, "this is not a pattern of NATS subjects", &l->c->events);
+}
+
+static enum err set_streams(struct config_loader *l, enum option o)
+{
+    for (unsigned i = 0; i < l->value[o].n; i++)
+        if (memchr(l->value[o].item[i].p, '.', l->value[o].item[i].n) != NULL)
+            return config_fail_item(l, o, l->value[o].item[i], "a stream's name has no dot");
+    return take_patterns(l, o, "this is not a pattern of streams' names", &l->c->streams);
 }
 
 static enum err set_number(struct config_loader *l, enum option o, unsigned most, unsigned *to)

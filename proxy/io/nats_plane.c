@@ -182,11 +182,13 @@ static enum err init_servers(struct nats_plane *p, const struct nats_plane_optio
     p->conns.server_count = o->upstreams;
     struct subject_map *map = &servers[0].ns.map;
     enum err e = subject_map_init(map, o->subject_root, o->ns, o->requests, o->request_patterns);
+    if (e == ERR_OK && o->is_subtree)
+        e = subject_map_see_below(map, o->events, o->event_patterns);
     if (e != ERR_OK)
         return e == ERR_NOMEM ? e
                               : config_error(error,
                                              "the NATS subject root is not one token, or a pattern "
-                                             "of view.requests is not a subject pattern",
+                                             "of view-requests or view-events is no pattern",
                                              NULL);
     for (unsigned i = 0; i < o->upstreams; i++) {
         const struct addr *up = &o->upstream[i];

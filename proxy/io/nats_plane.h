@@ -21,6 +21,11 @@ struct nats_plane_options {
     struct span subject_root;    /* B */
     const struct span *requests; /* view.requests */
     unsigned request_patterns;
+    bool is_subtree;           /* the view; only then are the next two looked at */
+    const struct span *events; /* view.events */
+    unsigned event_patterns;
+    const struct span *streams; /* view.streams */
+    unsigned stream_patterns;
     const char *user, *password, *token; /* for upstream; "" = what the upstream's URL says */
     struct tls_names tls;
     bool tls_first; /* TLS stands before the server's INFO, as its handshake_first asks */

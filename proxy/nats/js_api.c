@@ -172,7 +172,7 @@ enum err js_api_map(const struct nats_ns *ns, const struct js_call *call, struct
         return e;
     e = buf_append_byte(out, '.');
     if (e == ERR_OK)
-        e = call->row->rest == JS_REST_SUBJECT ? js_subject_event(ns, call->subject, out)
+        e = call->row->rest == JS_REST_SUBJECT ? js_subject_lookup(ns, call->subject, out)
                                                : js_subject_filter(ns, call->subject, out);
     return e;
 }

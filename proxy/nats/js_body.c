@@ -49,8 +49,12 @@ static enum err map_text(struct splice *x, enum js_kind kind, struct span text, 
     }
     if (kind == JS_GROUP)
         return subject_map_group(&x->ns->map, 0, text, out);
-    return kind == JS_EVENT ? js_subject_event(x->ns, text, out)
-                            : js_subject_filter(x->ns, text, out);
+    if (kind == JS_EVENT)
+        return js_subject_event(x->ns, text, out);
+    if (kind == JS_LOOKUP)
+        return js_subject_lookup(x->ns, text, out);
+    return kind == JS_DELIVER ? js_subject_deliver(x->ns, text, out)
+                              : js_subject_filter(x->ns, text, out);
 }
 
 static bool strip_group(const struct nats_ns *ns, struct span stored, struct span *ret_group)
@@ -227,6 +231,8 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
         return splice_text(x, m->kind, value);
     case JS_NAME:
     case JS_EVENT:
+    case JS_LOOKUP:
+    case JS_DELIVER:
     case JS_FILTER:
     case JS_GROUP:
     case JS_HEADERS:

@@ -42,7 +42,7 @@ static enum err map_value(const struct nats_ns *ns, enum value value, struct spa
     if (v.n == 0)
         return ERR_OK;
     if (value == VALUE_SUBJECT)
-        e = subject_is_literal(v) ? js_subject_event(ns, v, out) : js_subject_filter(ns, v, out);
+        e = subject_is_literal(v) ? js_subject_lookup(ns, v, out) : js_subject_filter(ns, v, out);
     else
         e = js_names_map(&ns->names, v, out);
     *ret_changed = e == ERR_OK;

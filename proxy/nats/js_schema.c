@@ -21,7 +21,7 @@ static const struct js_member error[] = {
 };
 
 static const struct js_member source_consumer[] = {
-    {"deliver_subject", JS_EVENT, NULL},
+    {"deliver_subject", JS_DELIVER, NULL},
     {"name", JS_PASS, NULL}, /* a consumer's: they live inside streams */
     END,
 };
@@ -61,7 +61,7 @@ const struct js_member js_stream_config[] = {
 static const struct js_member consumer_config[] = {
     {"filter_subject", JS_FILTER, NULL},
     {"filter_subjects", JS_FILTERS, NULL},
-    {"deliver_subject", JS_EVENT, NULL},
+    {"deliver_subject", JS_DELIVER, NULL},
     {"deliver_group", JS_GROUP, NULL},
     {"durable_name", JS_PASS, NULL},
     {"name", JS_PASS, NULL},
@@ -97,9 +97,9 @@ const struct js_member js_purge_request[] = {
 
 /* STREAM.MSG.GET and DIRECT.GET. A literal is looked up where this view publishes it. */
 const struct js_member js_get_request[] = {
-    {"last_by_subj", JS_EVENT, NULL}, {"next_by_subj", JS_FILTER, NULL},
-    {"multi_last", JS_FILTERS, NULL}, {"start_time", JS_PASS, NULL},
-    {"up_to_time", JS_PASS, NULL},    END,
+    {"last_by_subj", JS_LOOKUP, NULL}, {"next_by_subj", JS_FILTER, NULL},
+    {"multi_last", JS_FILTERS, NULL},  {"start_time", JS_PASS, NULL},
+    {"up_to_time", JS_PASS, NULL},     END,
 };
 
 const struct js_member js_error_answer[] = {

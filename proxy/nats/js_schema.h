@@ -13,7 +13,9 @@
 
 enum js_kind {
     JS_NAME,     /* a stream's name */
-    JS_EVENT,    /* a subject to publish or deliver to, or to look up */
+    JS_EVENT,    /* a subject to publish to */
+    JS_LOOKUP,   /* a literal one that messages were published to */
+    JS_DELIVER,  /* where a push consumer delivers to */
     JS_FILTER,   /* a pattern of subjects */
     JS_FILTERS,  /* an array of them */
     JS_SUBJECTS, /* the same, of a stream: without any, a stream has its own name as its subject */

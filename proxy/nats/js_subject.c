@@ -2,13 +2,6 @@
 /* js_subject - prefixes before subjects, the one token of $JS.ACK and $JS.FC, texts. */
 #include "nats/js_subject.h"
 
-/* Where the letter of the class stands in every prefix: behind "bh.". */
-static size_t class_at(const struct subject_prefix *p)
-{
-    const char *dot = memchr(p->text, '.', p->n);
-    return dot == NULL ? 0 : (size_t)(dot - p->text) + 1;
-}
-
 enum err js_subject_event(const struct nats_ns *ns, struct span subject, struct buf *out)
 {
     if (subject.n == 0)
@@ -17,24 +10,44 @@ enum err js_subject_event(const struct nats_ns *ns, struct span subject, struct 
     return e == ERR_OK ? buf_append(out, subject) : e;
 }
 
-enum err js_subject_filter(const struct nats_ns *ns, struct span pattern, struct buf *out)
+/* The same with another class. */
+static enum err append_class(const struct nats_ns *ns, char class, struct span subject,
+                             struct buf *out)
 {
     size_t at = buf_len(out);
-    enum err e = js_subject_event(ns, pattern, out);
-    if (e == ERR_OK && subject_is_valid_filter(pattern) &&
-        subject_map_sub_slices(&ns->map, pattern) != 1)
-        out->data[out->head + at + class_at(&ns->map.slice[0])] = '*';
+    enum err e = js_subject_event(ns, subject, out);
+    if (e == ERR_OK && buf_len(out) != at)
+        out->data[out->head + at + ns->map.class_at] = (uint8_t) class;
     return e;
+}
+
+enum err js_subject_lookup(const struct nats_ns *ns, struct span subject, struct buf *out)
+{
+    return append_class(ns, subject_map_goes_down(&ns->map, subject) ? 'd' : 'e', subject, out);
+}
+
+enum err js_subject_deliver(const struct nats_ns *ns, struct span subject, struct buf *out)
+{
+    bool listens = subject.n != 0 && subject_is_literal(subject) &&
+                   (subject_map_sub_slices(&ns->map, subject) & 1u << SUBJECT_DELIVERY) != 0;
+    return append_class(ns, listens ? 'j' : 'e', subject, out);
+}
+
+enum err js_subject_filter(const struct nats_ns *ns, struct span pattern, struct buf *out)
+{
+    bool both = subject_is_valid_filter(pattern) &&
+                (subject_map_sub_slices(&ns->map, pattern) & 1u << SUBJECT_REQUESTS) != 0;
+    return append_class(ns, both ? '*' : 'e', pattern, out);
 }
 
 bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject)
 {
     const struct subject_prefix *p = &ns->map.slice[0];
-    size_t at = class_at(p);
+    size_t at = ns->map.class_at;
     if (stored.n <= p->n || memcmp(stored.p, p->text, at) != 0 ||
         memcmp(stored.p + at + 1, p->text + at + 1, p->n - at - 1) != 0)
         return false;
-    if (stored.p[at] != 'e' && stored.p[at] != 'd' && stored.p[at] != '*')
+    if (memchr("edj*", stored.p[at], 4) == NULL)
         return false;
     *ret_subject = span_skip(stored, p->n);
     return true;
@@ -43,7 +56,7 @@ bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span 
 enum err js_aside_append(const struct nats_ns *ns, struct buf *out)
 {
     const struct subject_prefix *own = &ns->map.slice[0];
-    enum err e = buf_append(out, span_of(own->text, class_at(own)));
+    enum err e = buf_append(out, span_of(own->text, ns->map.class_at));
     if (e == ERR_OK)
         e = buf_append(out, SPAN_LIT("r."));
     return e == ERR_OK ? buf_append(out, js_names_prefix(&ns->names)) : e;
@@ -60,7 +73,7 @@ enum err js_nowhere_append(const struct nats_ns *ns, struct span subject, struct
 bool js_nowhere_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject)
 {
     const struct subject_prefix *own = &ns->map.slice[0];
-    struct span root = span_of(own->text, class_at(own));
+    struct span root = span_of(own->text, ns->map.class_at);
     struct span rest = span_skip(stored, root.n + 2), name;
     if (!span_has_prefix(stored, root) || stored.n <= root.n + 2 || stored.p[root.n] != 'r' ||
         stored.p[root.n + 1] != '.' || !js_names_strip(&ns->names, rest, &name) || name.n < 2 ||
@@ -172,7 +185,7 @@ enum err js_text_strip(const struct nats_ns *ns, struct span text, struct buf *o
     }
     if (e != ERR_OK)
         return e;
-    struct span root = span_head(subject_map_pub_prefix(&ns->map), class_at(&ns->map.slice[0]));
+    struct span root = span_head(subject_map_pub_prefix(&ns->map), ns->map.class_at);
     struct span got = span_skip(buf_span(out), start);
     if (got.n == 0 || memmem(got.p, got.n, root.p, root.n) == NULL)
         return ERR_OK;

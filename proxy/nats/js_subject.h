@@ -3,7 +3,10 @@
  * js_subject - subjects and names of JetStream, where they stand inside bodies, headers and replies
  * (design.md 5.5).
  *
- *   event   bh.e.n.S   what is published, delivered to, or the result of a transform
+ *   event   bh.e.n.S   the result of a transform, or what a view sends nowhere else
+ *   lookup  bh.e.n.S, or bh.d.n.S where this view publishes S as a request
+ *   deliver bh.j.n.S if a literal subscription to S listens there (view.events in view subtree),
+ *           else bh.e.n.S: a wildcard, which hears descendants, wakes no push consumer
  *   filter  bh.e.n.P, or bh.*.n.P if a request could match P: members of the namespace with another
  *           view publish those under "d"
  *   ACK FC  $JS.ACK.<stream>.…, $JS.FC.<stream>.…: the one token is mapped, the rest is the
@@ -17,9 +20,14 @@
 /* Appends the stored form. ERR_NOMEM. An empty subject stays empty: it means "none". */
 enum err js_subject_event(const struct nats_ns *ns, struct span subject,
                           struct buf *out) ATTR_MUST_USE;
+enum err js_subject_lookup(const struct nats_ns *ns, struct span subject,
+                           struct buf *out) ATTR_MUST_USE;
+enum err js_subject_deliver(const struct nats_ns *ns, struct span subject,
+                            struct buf *out) ATTR_MUST_USE;
 enum err js_subject_filter(const struct nats_ns *ns, struct span pattern,
                            struct buf *out) ATTR_MUST_USE;
-/* True, and S as a part of stored, if stored is bh.e.n.S, bh.d.n.S or bh.*.n.S. */
+/* True, and S as a part of stored, if stored is bh.e.n.S, bh.d.n.S, bh.j.n.S or
+ * bh.*.n.S. */
 bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject);
 
 /* $JS.ACK.… of an acknowledgement or $JS.FC.… of flow control: the stream's token in either form.

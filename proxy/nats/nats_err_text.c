@@ -20,7 +20,8 @@ static bool strip_name(const struct subject_map *map, struct span before, struct
         *ret_name = name.n == 0 ? name : span_skip(name, 1);
         return true;
     }
-    return subject_map_strip(map, name, ret_name) || subject_map_strip_reply(map, name, ret_name);
+    return subject_map_strip_sub(map, name, ret_name) ||
+           subject_map_strip_reply(map, name, ret_name);
 }
 
 /* "bh.": what every stored subject of the installation starts with. */

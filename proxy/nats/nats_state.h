@@ -95,11 +95,12 @@ enum err nats_hold(struct nats_session *s, enum nats_side from, struct span line
 enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *in) ATTR_MUST_USE;
 enum err nats_to_app_line(struct nats_session *s, struct span line, struct span *in) ATTR_MUST_USE;
 
-/* Upstream sids: 'e' own events, 'd' own requests, '1'..'4' requests of the ancestors, nearest
- * first; then the application's sid. */
+/* Upstream sids: 'e' own events, with the descendants' or without, 'd' own requests, '1'..'4'
+ * requests of the ancestors, nearest first, 'j' what push consumers deliver; then the application's
+ * sid. */
 static inline char nats_letter(unsigned slice)
 {
-    return "ed1234"[slice];
+    return "ed1234j"[slice];
 }
 
 /* UNSUB letter+sid for each bit of slices. own: the application did not ask for any of them;

@@ -16,17 +16,23 @@
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
-/* The slice that the upstream sid names; map->slices or more = none. */
-static unsigned slice_of(struct span sid)
+/* The slice that the upstream sid names; false: none. */
+static bool slice_of(const struct subject_map *map, struct span sid, unsigned *ret_slice)
 {
     uint8_t letter = sid.p[0];
+    unsigned slice = SUBJECT_EVENTS;
     if (sid.n < 2)
-        return SUBJECT_SLICES_MAX;
-    if (letter == 'e')
-        return 0;
+        return false;
     if (letter == 'd')
-        return 1;
-    return letter >= '1' && letter <= '4' ? 2u + (letter - (unsigned)'1') : SUBJECT_SLICES_MAX;
+        slice = SUBJECT_REQUESTS;
+    else if (letter == 'j')
+        slice = SUBJECT_DELIVERY;
+    else if (letter >= '1' && letter <= '4')
+        slice = SUBJECT_ABOVE + (letter - (unsigned)'1');
+    else if (letter != 'e')
+        return false;
+    *ret_slice = slice;
+    return map->slice[slice].n != 0;
 }
 
 /* Make l's subject and sid the application's. False: not ours to show, counted. */
@@ -174,9 +180,9 @@ static enum err message(struct nats_session *s, struct nats_line *l, struct span
 {
     if (nats_js_is_inbox(l->sid))
         return nats_js_answer(s, l, in);
-    unsigned slice = slice_of(l->sid);
+    unsigned slice = 0;
     struct nats_sub *full = NULL;
-    if (slice >= s->ns->map.slices) {
+    if (!slice_of(&s->ns->map, l->sid, &slice)) {
         count(s->ns->counters, COUNTER_FOREIGN_SUBJECT, 1);
         return nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in);
     }

@@ -42,6 +42,20 @@ static enum err deny(struct nats_session *s, const char *what, const struct nats
     return e;
 }
 
+/* The line of a publish. Only the subject's class may differ from the reply's, by one letter. */
+static enum err write_pub_line(struct nats_session *s, const struct nats_line *l)
+{
+    const struct subject_map *map = &s->ns->map;
+    struct buf *out = &s->out[SIDE_UP];
+    size_t before = buf_len(out);
+    enum err e = nats_write_pub(out, subject_map_pub_prefix(map), l);
+    if (e == ERR_OK && subject_map_goes_down(map, l->subject)) {
+        size_t verb = l->op == NATS_OP_HPUB ? 5 : 4; /* "HPUB ", "PUB " */
+        out->data[out->head + before + verb + map->class_at] = 'd';
+    }
+    return e;
+}
+
 /* The header block is whole in *in, or too large to be looked at: names that the server acts upon
  * are mapped, and both lengths follow. */
 static enum err publish_headers(struct nats_session *s, const struct nats_line *l, struct span *in,
@@ -67,7 +81,7 @@ static enum err publish_headers(struct nats_session *s, const struct nats_line *
     if (s->max_payload != 0 && total > s->max_payload)
         e = ERR_NATS_PAYLOAD;
     if (e == ERR_OK)
-        e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), &line);
+        e = write_pub_line(s, &line);
     if (e == ERR_OK)
         e = nats_write_header(s, buf_span(&edited));
     *in = span_skip(*in, n);
@@ -82,7 +96,7 @@ static enum err write_publish(struct nats_session *s, const struct nats_line *l,
     size_t before = in->n;
     enum err e = l->op == NATS_OP_HPUB ? publish_headers(s, l, in, &written) : ERR_OK;
     if (e == ERR_OK && !written)
-        e = nats_write_pub(&s->out[SIDE_UP], subject_map_pub_prefix(&s->ns->map), l);
+        e = write_pub_line(s, l);
     if (e == ERR_OK)
         e = nats_expect_ok(s, false);
     if (e != ERR_OK)
@@ -125,7 +139,8 @@ static enum err publish(struct nats_session *s, const struct nats_line *l, struc
 }
 
 /* One upstream SUB. Whose group a queue is in is the namespace algebra's to say. */
-static enum err write_sub(struct nats_session *s, const struct nats_line *l, unsigned slice)
+static enum err write_sub(struct nats_session *s, const struct nats_line *l,
+                          const struct subject_prefix *prefix, unsigned slice)
 {
     const struct subject_map *map = &s->ns->map;
     struct buf group = {0};
@@ -133,7 +148,7 @@ static enum err write_sub(struct nats_session *s, const struct nats_line *l, uns
     if (l->queue.n != 0)
         e = subject_map_group(map, slice, l->queue, &group);
     struct nats_sub_line line = {
-        .prefix = span_of(map->slice[slice].text, map->slice[slice].n),
+        .prefix = span_of(prefix->text, prefix->n),
         .subject = l->subject,
         .queue = buf_span(&group),
         .letter = nats_letter(slice),
@@ -150,10 +165,10 @@ static enum err write_sub(struct nats_session *s, const struct nats_line *l, uns
 static enum err write_subs(struct nats_session *s, const struct nats_line *l, unsigned slices)
 {
     enum err e = ERR_OK;
-    for (unsigned i = 0; i < s->ns->map.slices && e == ERR_OK; i++) {
+    for (unsigned i = 0; i < SUBJECT_SLICES_MAX && e == ERR_OK; i++) {
         if ((slices >> i & 1) == 0)
             continue;
-        e = write_sub(s, l, i);
+        e = write_sub(s, l, subject_map_sub_prefix(&s->ns->map, slices, i), i);
         if (e == ERR_OK)
             e = nats_expect_ok(s, i != 0);
     }
@@ -167,12 +182,13 @@ static enum err subscribe(struct nats_session *s, const struct nats_line *l)
     /* No filter: the server says so, in its turn among the answers of a verbose client. */
     bool valid = subject_is_valid_filter(l->subject);
     unsigned slices = valid ? subject_map_sub_slices(&s->ns->map, l->subject) : 1;
+    unsigned listens = slices & ~(unsigned)SUBJECT_BELOW; /* in the events' place */
     count(s->ns->counters, COUNTER_DENIED_SUBJECT, !valid);
     const struct nats_sub *known = nats_subs_find(&s->subs, l->sid);
     if (known != NULL && known->slices != 0) {
         slices = 1; /* a sid in use: the server ignores the line, and answers it */
-    } else if (slices != 1 || known != NULL) {
-        enum err e = nats_subs_add(&s->subs, l->sid, slices);
+    } else if (listens != 1 || known != NULL) {
+        enum err e = nats_subs_add(&s->subs, l->sid, listens);
         if (e == ERR_NATS_SUBS) {
             count(s->ns->counters, COUNTER_DENIED_SUBJECT, 1);
             return say_err(s, err_info(e)->nats_text);

@@ -81,6 +81,15 @@ static inline void stage_open(struct stage *t, const char *path)
                      ERR_OK);
 }
 
+/* The same in view subtree. */
+static inline void stage_open_view(struct stage *t, const char *path)
+{
+    stage_open(t, path);
+    assert_int_equal(subject_map_see_below(&t->ns.map, subject_map_default_events,
+                                           ARRAY_LEN(subject_map_default_events)),
+                     ERR_OK);
+}
+
 static inline void stage_close(struct stage *t)
 {
     nats_session_free(&t->session);
@@ -163,6 +172,15 @@ static inline void stage_play(struct stage *t, const struct step *steps, size_t 
         static const struct step play_steps[] = {__VA_ARGS__};                                     \
         struct stage stage;                                                                        \
         stage_open(&stage, path);                                                                  \
+        stage_play(&stage, play_steps, ARRAY_LEN(play_steps));                                     \
+        stage_close(&stage);                                                                       \
+    } while (0)
+
+#define PLAY_VIEW(path, ...)                                                                       \
+    do {                                                                                           \
+        static const struct step play_steps[] = {__VA_ARGS__};                                     \
+        struct stage stage;                                                                        \
+        stage_open_view(&stage, path);                                                             \
         stage_play(&stage, play_steps, ARRAY_LEN(play_steps));                                     \
         stage_close(&stage);                                                                       \
     } while (0)

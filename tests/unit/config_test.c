@@ -161,6 +161,9 @@ static const struct {
      "FILE: \"etcd-listen\": the list is empty; name an address to listen on"},
     /* what this version does not have */
     {{.argv = {UP, "--view", "all"}}, "--view \"all\": the view is own or subtree"},
+    {{.argv = {UP, "--view-streams", "a.b"}}, "--view-streams \"a.b\": a stream's name has no dot"},
+    {{.argv = {UP, "--view-events", "a..b"}},
+     "--view-events \"a..b\": this is not a pattern of NATS subjects"},
     {{.argv = {UP, "--profile", "open"}}, "--profile \"open\": the profile is strict or trusted"},
     {{.argv = {UP, "--compact", "maybe"}},
      "--compact \"maybe\": deny, ignore or forward is possible"},
@@ -297,9 +300,15 @@ static void defaults_are_those_of_the_design(void **state)
     assert_string_equal(addr_print(&config.etcd_upstream.a[0], text), "e:2379");
     assert_int_equal(config.nats_upstream.n, 0);
     assert_int_equal(config.health_listen.n, 0);
-    assert_int_equal(config.request_patterns, ARRAY_LEN(subject_map_default_requests));
-    for (unsigned i = 0; i < config.request_patterns; i++)
-        assert_span_equal(config.requests[i], subject_map_default_requests[i]);
+    assert_int_equal(config.requests.n, ARRAY_LEN(subject_map_default_requests));
+    for (unsigned i = 0; i < config.requests.n; i++)
+        assert_span_equal(config.requests.item[i], subject_map_default_requests[i]);
+    assert_int_equal(config.events.n, ARRAY_LEN(subject_map_default_events));
+    for (unsigned i = 0; i < config.events.n; i++)
+        assert_span_equal(config.events.item[i], subject_map_default_events[i]);
+    assert_int_equal(config.streams.n, 2);
+    assert_span_equal(config.streams.item[0], SPAN_LIT("OBJ_*"));
+    assert_span_equal(config.streams.item[1], SPAN_LIT("*-kv-events"));
     assert_int_equal(config.max_connections, LIMIT_CONNECTIONS);
     assert_int_equal(config.drain_ms, LIMIT_DRAIN_MS);
     assert_int_equal(config.log_level, LOG_INFO);
@@ -434,8 +443,8 @@ static void the_file_says_everything_that_flags_can_say(void **state)
     assert_int_equal(config.health_listen.n, 1);
     assert_int_equal(config.max_connections, 7);
     assert_int_equal(config.drain_ms, 0);
-    assert_int_equal(config.request_patterns, 2);
-    assert_span_equal(config.requests[1], SPAN_LIT("b,c"));
+    assert_int_equal(config.requests.n, 2);
+    assert_span_equal(config.requests.item[1], SPAN_LIT("b,c"));
     assert_int_equal(config.log_format, LOG_JSON);
     assert_string_equal(config.nats_password, "p");
 }
@@ -504,9 +513,9 @@ static void lists_of_the_view_stay_where_they_are(void **state)
                                                   "a.>,b", "--view-keys", "x/,y/,z"}}),
                      ERR_OK);
     assert_int_equal(config.view, VIEW_SUBTREE);
-    assert_int_equal(config.request_patterns, 2);
-    assert_span_equal(config.requests[0], SPAN_LIT("a.>"));
-    assert_span_equal(config.requests[1], SPAN_LIT("b"));
+    assert_int_equal(config.requests.n, 2);
+    assert_span_equal(config.requests.item[0], SPAN_LIT("a.>"));
+    assert_span_equal(config.requests.item[1], SPAN_LIT("b"));
     assert_int_equal(config.view_key_prefixes, 3);
     assert_span_equal(config.view_keys[0], SPAN_LIT("x/"));
     assert_span_equal(config.view_keys[2], SPAN_LIT("z"));
