@@ -3,7 +3,7 @@
  * etcd_maintenance - Alarm, of which only GET is forwarded, and Status masked (design.md 4.3).
  *
  * A masked Status keeps the version, by which clients choose what they ask for, and shows a member
- * that is its own leader, of a store without size. Field numbers: etcd rpc.proto.
+ * that is its own leader, of a store of one byte. Field numbers: etcd rpc.proto.
  */
 #include "etcd/etcd_pass.h"
 #include "wire/pb_wire.h"
@@ -54,6 +54,16 @@ static enum err hide_number(void *ctx, struct pb_frame *f, uint64_t v, uint64_t 
     return ERR_OK;
 }
 
+/* Not 0: etcdctl 3.6 divides by it. */
+static enum err hide_size(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    (void)ctx;
+    (void)f;
+    (void)v;
+    *ret_v = 1;
+    return ERR_OK;
+}
+
 static enum err hide_bytes(void *ctx, struct pb_frame *f, struct span value, struct span *ret_rest)
 {
     (void)ctx;
@@ -65,7 +75,7 @@ static enum err hide_bytes(void *ctx, struct pb_frame *f, struct span value, str
 
 static const struct pb_field status_response_fields[] = {
     [1] = {.action = PB_PEEK, .peek = note_member},
-    [3] = {.action = PB_NUMBER, .number = hide_number}, /* dbSize */
+    [3] = {.action = PB_NUMBER, .number = hide_size}, /* dbSize */
     [4] = {.action = PB_NUMBER, .number = own_leader},
     [5] = {.action = PB_NUMBER, .number = hide_number},                  /* raftIndex */
     [7] = {.action = PB_NUMBER, .number = hide_number},                  /* raftAppliedIndex */

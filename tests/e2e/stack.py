@@ -360,8 +360,7 @@ def run(argv, stdin=None, env=None, timeout=60, **kwargs):
 
 
 def etcdctl(endpoint, *args, stdin=None, timeout=30):
-    return run([find_program("etcdctl"), "--endpoints", endpoint, *args], stdin=stdin,
-               env={"ETCDCTL_API": "3"}, timeout=timeout)
+    return run([find_program("etcdctl"), "--endpoints", endpoint, *args], stdin=stdin, timeout=timeout)
 
 
 def http_get(addr, path):

@@ -170,7 +170,7 @@ static void a_masked_status_shows_a_member_alone(void **state)
         if (is_text && is_shown)
             pb_str(&want, i, "text");
         else if (!is_text)
-            pb_num(&want, i, i == 4 ? UINT64_MAX : is_shown ? 5 : 0);
+            pb_num(&want, i, i == 4 ? UINT64_MAX : is_shown ? 5 : i == 3 ? 1 : 0);
     }
     assert_int_equal(rig_reply(&rig, &m), ERR_OK);
     assert_replied(&rig, &want);
