@@ -68,7 +68,7 @@ need_go() {
 }
 
 # need_go_tools NAME: builds what tests/more/NAME/go.mod lists as tools, and our own programs there, into
-# build/more/NAME/; again only when something in that folder changed.
+# build/more/NAME/; again only when something in that folder changed. GO_LDFLAGS: more for Go's linker.
 need_go_tools() {
     local name=$1 to=$PWD/build/more/$1 sum
     sum=$(cd "tests/more/$name" && find . -type f \( -name '*.go' -o -name 'go.*' \) -print0 | sort -z | xargs -0 sha256sum)
@@ -78,7 +78,7 @@ need_go_tools() {
     mkdir -p "$to"
     (
         cd "tests/more/$name"
-        export CGO_ENABLED=0 GOBIN=$to GOFLAGS="-trimpath -ldflags=-s"
+        export CGO_ENABLED=0 GOBIN=$to GOFLAGS="-trimpath '-ldflags=-s ${GO_LDFLAGS:-}'"
         if grep -q '^tool' go.mod; then nice "$GO" install tool; fi
         if compgen -G '*.go' >/dev/null; then nice "$GO" build -o "$to/" .; fi
     ) || die "go failed in tests/more/$name"
