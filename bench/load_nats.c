@@ -98,11 +98,17 @@ static const char *check_address(const struct nats_msg *m, const char *subject, 
 
 /* --- one way ----------------------------------------------------------------------------- */
 
+/* A message on the publisher's wire. */
+static uint64_t message_bytes(void)
+{
+    return sizeof "PUB   \r\n\r\n" - 1 + strlen(load.subject) + 2 + load.bytes;
+}
+
 static void publish_batch(void)
 {
     char line[256];
     int n = snprintf(line, sizeof line, "PUB %s %" PRIu64 "\r\n", load.subject, load.bytes);
-    uint64_t message = (uint64_t)n + load.bytes + 2;
+    uint64_t message = message_bytes();
     uint64_t ahead = (load.sent - load.delivered) * message;
     for (uint64_t used = 0; used < BATCH_BYTES && ahead < load.window; used += message) {
         outbuf_put(&load.ask.out, line, (size_t)n);
@@ -217,7 +223,7 @@ static void turn_oneway(void)
     nats_conn_write(&load.ask);
     take_deliveries();
     bool more = load.phase != PHASE_DRAIN &&
-                (load.sent - load.delivered) * (load.bytes + 2) < load.window / 2;
+                (load.sent - load.delivered) * message_bytes() < load.window / 2;
     watch(&load.ask, &load.ask_wants_writable, more || !outbuf_is_empty(&load.ask.out));
 }
 

@@ -49,6 +49,7 @@ class Target:
     address: str
     answer_address: str
     between: list  # the processes whose CPU counts
+    servers: list = dataclasses.field(default_factory=list)  # etcd or nats-server; theirs, apart
     extra: tuple = ()  # further arguments of the load program
 
 
@@ -119,6 +120,12 @@ class Disturbance:
 
 # --- load scenarios -------------------------------------------------------------------------
 
+def _chosen(found, st, plan):
+    for t in found:
+        t.servers = [p for p in st.processes if p.name in ("etcd", "nats")]
+    return [t for t in found if plan.wants(t.name)]
+
+
 def _etcd_targets(st, plan, _scenario):
     up = st.etcd()
     found = [Target("direct", up, up, [])]
@@ -131,7 +138,7 @@ def _etcd_targets(st, plan, _scenario):
     if plan.wants("grpc-proxy"):
         address, p = st.grpc_proxy(up)
         found.append(Target("grpc-proxy", address, address, [p]))
-    return [t for t in found if plan.wants(t.name)]
+    return _chosen(found, st, plan)
 
 
 def _nats_targets(st, plan, scenario):
@@ -146,14 +153,14 @@ def _nats_targets(st, plan, scenario):
         found.append(Target("relay", ready["nats"], ready["nats"], [p]))
         if "oneway" in scenario.load:
             found.append(Target("relay-stored", ready["nats"], ready["nats"], [p],
-                                ("--subject", STORED_SUBJECT)))
+                                extra=("--subject", STORED_SUBJECT)))
     if plan.wants("sidecar"):
         ready, p = st.sidecar(nats=up)
         found.append(Target("sidecar", ready["nats"], ready["nats"], [p]))
     if plan.wants("leaf"):
         (a, pa), (b, pb) = st.leaf("leaf-a", leaf), st.leaf("leaf-b", leaf)
         found.append(Target("leaf", a, b, [pa, pb]))
-    return [t for t in found if plan.wants(t.name)]
+    return _chosen(found, st, plan)
 
 
 def load(plan, scenario, target, run_ms, warm_ms, extra=()):
@@ -162,8 +169,9 @@ def load(plan, scenario, target, run_ms, warm_ms, extra=()):
                "--warm-ms", warm_ms, "--run-ms", run_ms, *scenario.load, *target.extra, *extra]
     if scenario.plane == "nats":
         command += ["--answer-target", target.answer_address]
-    if target.between:
-        command += ["--cpu-pids", ",".join(str(p.pid) for p in target.between)]
+    watched = target.between + target.servers
+    if watched:
+        command += ["--cpu-pids", ",".join(str(p.pid) for p in watched)]
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
                               timeout=LOAD_TIMEOUT_S, check=False)
@@ -173,7 +181,9 @@ def load(plan, scenario, target, run_ms, warm_ms, extra=()):
         return {"error": done.stderr.strip()[-300:] or f"exit status {done.returncode}",
                 "wrong": 1 if done.returncode == EXIT_WRONG else 0}
     numbers = json.loads(done.stdout)
-    numbers["cpu_us"] = sum(numbers["cpu_us"]) if target.between else None
+    cpu_us = numbers["cpu_us"]
+    numbers["cpu_us"] = sum(cpu_us[:len(target.between)]) if target.between else None
+    numbers["server_cpu_us"] = sum(cpu_us[len(target.between):]) if target.servers else None
     return numbers
 
 

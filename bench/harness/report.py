@@ -72,8 +72,9 @@ def _median(got, target, metric, digits):
 
 
 def _load_table(result):
-    lines = ["| scenario | through | rate /s | p50 µs | p99 µs | CPU µs/op | client µs/op |",
-             "|---|---|---|---|---|---|---|"]
+    lines = ["| scenario | through | rate /s | p50 µs | p99 µs | CPU µs/op | server µs/op "
+             "| client µs/op |",
+             "|---|---|---|---|---|---|---|---|"]
     for s in scenarios.ALL:
         got = result["scenarios"].get(s.name)
         if got is None or s.plane not in ("etcd", "nats"):
@@ -82,6 +83,7 @@ def _load_table(result):
             lines.append(
                 f"| {s.name} | {t} | {_median(got, t, 'rate', 0)} | {_median(got, t, 'p50_us', 1)} "
                 f"| {_median(got, t, 'p99_us', 1)} | {_median(got, t, 'cpu_us', 2)} "
+                f"| {_median(got, t, 'server_cpu_us', 2)} "
                 f"| {_median(got, t, 'client_cpu_us', 2)} |")
     return lines if len(lines) > 2 else []
 
