@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "limits.h"
 #include "nats/nats_js.h"
+#include "nats/nats_plain.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -283,7 +284,8 @@ enum err nats_session_feed(struct nats_session *s, enum nats_side side, struct s
     struct span rest = in;
     enum err e = ERR_OK;
     while (rest.n != 0 && e == ERR_OK && nats_session_wants_read(s, side))
-        e = step(s, side, &rest);
+        if (!nats_plain_pass(s, side, &rest, &e) && e == ERR_OK)
+            e = step(s, side, &rest);
     *ret_used = in.n - rest.n;
     if (e != ERR_OK) {
         if (err_info(e)->fault != FAULT_US)
