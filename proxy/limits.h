@@ -70,6 +70,15 @@ enum {
      * longer ends with Unavailable instead. */
     LIMIT_ETCD_AGAIN_BYTES = 64 * 1024,
 
+    /* Namespaces that one sidecar with view subtree knows: a number and a path each, some 100
+     * bytes.
+     */
+    LIMIT_FAMILY = 1000000,
+    /* Bytes of one Txn that reads several namespaces; etcd's limit is three times as much. */
+    LIMIT_GATHER_BYTES = 512 * 1024,
+    /* A read whose revision is compacted before its last page begins anew so often. */
+    LIMIT_GATHER_TRIES = 4,
+
     /* NATS: the server's default max_control_line; the mapped line must fit too. */
     LIMIT_NATS_CONTROL_LINE = 4096,
     /* CONNECT and INFO lines, and all lines of the server: INFO of a large cluster is long, and a

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "etcd/etcd_pass.h"
+#include "etcd/view_range.h"
 #include "limits.h"
 #include "wire/pb_wire.h"
 
@@ -36,6 +37,7 @@ void etcd_call_deinit(struct etcd_call *c)
     buf_deinit(&c->after_prelude);
     etcd_lease_queue_free(&c->leases);
     etcd_watches_free(&c->watches);
+    view_range_free(&c->range);
 }
 
 /* ResponseHeader: cluster_id 1, member_id 2, revision 3, raft_term 4. The ids never change, so the
@@ -118,6 +120,12 @@ static enum err request(struct etcd_call *c, struct span message)
     c->requests++;
     if (c->route->policy == ETCD_LOCAL)
         return etcd_local_request(c, message);
+    if (c->ns->family != NULL && c->route->policy == ETCD_REWRITE) {
+        bool is_taken;
+        enum err e = etcd_view_request(c, message, &is_taken);
+        if (e != ERR_OK || is_taken)
+            return e;
+    }
     struct etcd_pass pass = {.call = c};
     size_t before = buf_len(&c->to_up);
     enum err e = etcd_frame_spliced(c->route->request, &pass, message, &c->to_up);
@@ -190,6 +198,8 @@ static enum err growing_reply(struct etcd_call *c, struct span message)
 static enum err reply(struct etcd_call *c, struct span message)
 {
     struct etcd_pass pass = {.call = c};
+    if (c->range != NULL)
+        return etcd_view_reply(c, message);
     if (etcd_call_in_prelude(c))
         return etcd_prelude_reply(c, message);
     if (c->route->response == NULL)
@@ -234,6 +244,8 @@ enum err etcd_call_end_up(struct etcd_call *c)
 
 bool etcd_call_retry(struct etcd_call *c, int grpc_status)
 {
+    if (c->range != NULL)
+        return etcd_view_next(c, grpc_status);
     if (grpc_status == 0 && etcd_call_in_prelude(c))
         return etcd_prelude_end(c) == ERR_OK;
     if (grpc_status != GRPC_FAILED_PRECONDITION || !c->lease_random ||
@@ -277,6 +289,8 @@ bool etcd_call_resume(struct etcd_call *c)
 
 struct span etcd_call_method(const struct etcd_call *c)
 {
+    if (c->range != NULL)
+        return SPAN_LIT("/etcdserverpb.KV/Txn");
     return etcd_call_in_prelude(c) ? SPAN_LIT("/etcdserverpb.Lease/LeaseGrant") : c->route->path;
 }
 

@@ -29,6 +29,7 @@ struct etcd_ns {
     struct counters *counters;              /* borrowed */
     char client_url[ETCD_CLIENT_URL_BYTES]; /* "http://127.0.0.1:2379", for MemberList */
     bool upstream_usable;                   /* what grpc.health answers */
+    struct etcd_family *family;             /* shares; view subtree; NULL: view own */
     /* The last ResponseHeader seen, for answers made here. */
     uint64_t cluster_id, member_id, raft_term;
     int64_t revision;
@@ -46,7 +47,8 @@ enum etcd_policy {
 /* Which upstream connection: events must not wait behind big reads (design.md 4.6). */
 enum etcd_lane { ETCD_LANE_UNARY, ETCD_LANE_STREAM, ETCD_LANES };
 
-struct pb_message; /* wire/pb_splice.h */
+struct etcd_family; /* etcd/etcd_family.h */
+struct pb_message;  /* wire/pb_splice.h */
 struct etcd_route {
     struct span path; /* "/etcdserverpb.KV/Range" */
     enum etcd_policy policy;
@@ -98,6 +100,7 @@ struct etcd_call {
     int64_t prelude_lease;        /* the granted id, as it is stored */
     bool has_fragments;           /* Watch: a fragment was seen */
     struct etcd_watches *watches; /* Watch: to resume by; owned; NULL before the first request */
+    struct view_range *range;     /* a read of several namespaces; owned; NULL: the own one's */
     uint8_t health;               /* the last status answered, 0 = none */
 };
 
@@ -135,8 +138,11 @@ struct span etcd_call_method(const struct etcd_call *c);
  * Nothing of its answer is for the application, but the status if it fails. */
 static inline bool etcd_call_in_prelude(const struct etcd_call *c)
 {
-    return c->prelude != ETCD_NO_PRELUDE;
+    return c->prelude != ETCD_NO_PRELUDE || c->range != NULL;
 }
+/* A read of several namespaces is complete: to_app holds all of the answer, and its head is ours.
+ */
+bool etcd_call_is_answered(const struct etcd_call *c);
 
 /* grpc.health Watch, after the answer: appends a message if the status has changed since. For io to
  * call when ns->upstream_usable changes. */

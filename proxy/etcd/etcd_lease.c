@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "etcd/etcd_pass.h"
+#include "etcd/view_range.h"
 #include "limits.h"
 #include "wire/pb_write.h"
 
@@ -192,7 +193,7 @@ size_t etcd_call_queue_bytes(const struct etcd_call *c)
     size_t leases = c->leases == NULL
                         ? 0
                         : sizeof *c->leases + c->leases->cap * sizeof c->leases->id[0];
-    return leases + etcd_watches_bytes(c->watches);
+    return leases + etcd_watches_bytes(c->watches) + view_range_bytes(c->range);
 }
 
 void etcd_lease_queue_free(struct etcd_lease_queue **q)

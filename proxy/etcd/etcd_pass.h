@@ -26,6 +26,8 @@ enum etcd_kind {
     ETCD_KIND_HEALTH_CHECK,
     ETCD_KIND_HEALTH_WATCH,
     ETCD_KIND_COMPACT,
+    ETCD_KIND_RANGE,
+    ETCD_KIND_RANGE_STREAM,
     ETCD_KIND_STATUS,
 };
 
@@ -113,6 +115,16 @@ enum err etcd_prelude_begin(struct etcd_call *c) ATTR_MUST_USE;
 enum err etcd_prelude_reply(struct etcd_call *c, struct span message) ATTR_MUST_USE;
 /* The LeaseGrant has succeeded: to_up holds the request again, now with the lease. */
 enum err etcd_prelude_end(struct etcd_call *c) ATTR_MUST_USE;
+
+/* etcd_call_view.c: *ret_taken: message is for several namespaces, and to_up holds the first of our
+ * own requests. Only where ns->family is set. */
+enum err etcd_view_request(struct etcd_call *c, struct span message, bool *ret_taken) ATTR_MUST_USE;
+enum err etcd_view_reply(struct etcd_call *c, struct span message) ATTR_MUST_USE;
+/* True: to_up holds the next request. */
+bool etcd_view_next(struct etcd_call *c, int grpc_status);
+/* An empty head, to be mended when the message is complete; e != ERR_OK: nothing is left of it. */
+size_t etcd_frame_begin(struct buf *out, enum err *e);
+void etcd_frame_end(struct buf *out, size_t at, enum err e);
 
 /* LOCAL routes (etcd_local.c): look at the request message; append the answer's frame. */
 enum err etcd_local_request(struct etcd_call *c, struct span message) ATTR_MUST_USE;

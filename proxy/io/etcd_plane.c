@@ -252,6 +252,7 @@ static void release(struct etcd_plane *p)
 {
     tls_context_free(&p->tls_up);
     tls_context_free(&p->tls_app);
+    family_deinit(&p->family);
     free(p);
 }
 
@@ -266,7 +267,17 @@ static enum err init_ns(struct etcd_plane *p)
                   "namespaces",
                   NULL);
     p->ns.rng = (struct rng){rng_next(&p->loop->rng)};
-    return key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
+    enum err e = key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
+    if (e != ERR_OK || !p->options.is_subtree)
+        return e;
+    const uint64_t seed[] = {rng_next(&p->loop->rng), rng_next(&p->loop->rng)};
+    e = family_init(&p->family, p->options.key_root, p->options.ns, seed);
+    if (e != ERR_OK)
+        return e;
+    p->family.prefixes = p->options.view_keys;
+    p->family.prefix_count = p->options.view_key_prefixes;
+    p->ns.family = &p->family;
+    return ERR_OK;
 }
 
 /* What is wrong with the files is said now; without TLS OpenSSL is not even loaded. */

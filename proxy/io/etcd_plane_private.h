@@ -12,6 +12,7 @@
 #define IO_ETCD_PLANE_PRIVATE_H
 
 #include "etcd/etcd_call.h"
+#include "etcd/etcd_family.h"
 #include "etcd/registry.h"
 #include "io/etcd_enroll.h"
 #include "io/etcd_link.h"
@@ -26,6 +27,7 @@ struct etcd_plane {
     struct loop *loop;                 /* shares */
     struct h2_hub hub;
     struct etcd_ns ns;
+    struct etcd_family family; /* view subtree: ns.family is it */
     struct etcd_routes routes;
     struct listener *listener; /* owned */
     struct addr addr;

@@ -286,8 +286,7 @@ void etcd_stream_on_data(struct h2_app_stream *app, struct span in)
         etcd_stream_finish(s, ERR_NOMEM, NULL);
 }
 
-/* The whole answer is in to_app; a stream (a health watch) stays open behind it. */
-static void answer_local(struct etcd_stream *s)
+void etcd_stream_answer(struct etcd_stream *s)
 {
     struct buf fields = {0};
     if (!s->call.route->stays_open)
@@ -313,7 +312,7 @@ static void request_ended(struct etcd_stream *s)
     }
     s->up.body.ended = true;
     if (s->call.route->policy == ETCD_LOCAL)
-        answer_local(s);
+        etcd_stream_answer(s);
     else if (s->state == ETCD_STREAM_GATHERING)
         etcd_stream_begin_up(s);
     else

@@ -11,6 +11,8 @@ extern const struct h2_up_handler etcd_stream_up_events;
 void etcd_stream_move(struct etcd_stream *s, enum etcd_stream_state to);
 /* The application's stream cannot even be told: end it with a reset. */
 void etcd_stream_give_up(struct etcd_stream *s);
+/* The whole answer is in to_app: send it with a head of ours; a stream that stays open stays so. */
+void etcd_stream_answer(struct etcd_stream *s);
 /* Take stock of what the call's messages hold. False: all calls together hold too much. */
 bool etcd_stream_weigh(struct etcd_stream *s);
 /* Send it upstream, or have it wait. */

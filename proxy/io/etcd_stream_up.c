@@ -217,6 +217,11 @@ static void end(struct etcd_stream *s, struct span fields)
         etcd_stream_begin_up(s);
         return;
     }
+    if (status == 0 && etcd_call_is_answered(&s->call)) {
+        h2_client_cancel(&s->up);
+        etcd_stream_answer(s);
+        return;
+    }
     /* A server that stops. One that says so at once, each time, means it. */
     if (status == GRPC_UNAVAILABLE && s->has_heard && is_resumable(s)) {
         h2_client_cancel(&s->up);
