@@ -5,6 +5,7 @@ pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
 pkg_check_modules(OPENSSL REQUIRED openssl>=3)
+pkg_check_modules(NFTABLES REQUIRED libnftables)
 
 function(bulkhead_layer name dir)
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c)
@@ -23,8 +24,9 @@ bulkhead_layer(wire proxy/wire base)
 bulkhead_layer(etcd proxy/etcd policy wire)
 bulkhead_layer(nats_core proxy/nats policy wire)
 bulkhead_layer(io proxy/io etcd nats_core PkgConfig::UV PkgConfig::NGHTTP2 PkgConfig::CJSON)
-# Its headers only: it is loaded when TLS is configured (proxy/io/tls_lib.h).
-target_include_directories(io PRIVATE ${OPENSSL_INCLUDE_DIRS})
+# Their headers only: they are loaded when TLS is configured (proxy/io/tls_lib.h), and when rules are
+# installed (proxy/io/redirect.h).
+target_include_directories(io PRIVATE ${OPENSSL_INCLUDE_DIRS} ${NFTABLES_INCLUDE_DIRS})
 
 # The configuration belongs to the program but is pure: a library of its own, so that its tests and
 # its fuzz target link no io.

@@ -18,6 +18,9 @@ int cmd_serve(const struct config *c);
 int cmd_run(const struct config *c);
 int cmd_check(const struct config *c);
 int cmd_health(const struct config *c);
+int cmd_wait(const struct config *c);
+int cmd_drain(const struct config *c);
+int cmd_redirect(const struct config *c);
 
 /* "bulkhead: <text>" on standard error, for what sidecar_open and the like say; returns the status
  * that goes with e. */

@@ -1,122 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_health - ask a running sidecar, for probes in images without a shell or curl.
- *
- * Happy path: dial, send one GET, read until the sidecar closes, print the body. Ways it ends: the
- * dial fails, the timer fires, the answer is longer than it can be.
+ * cmd_health - ask a running sidecar, for probes in images without a shell or curl; and cmd_wait,
+ * which asks until the answer is yes, for a postStart hook.
  */
 #include <stdio.h>
+#include <time.h>
 
+#include "ask.h"
 #include "cmd.h"
-#include "io/tcp.h"
+#include "limits.h"
 #include "sidecar.h"
 
-struct health {
-    struct tcp tcp; /* first: handlers cast */
-    struct loop loop;
-    uv_timer_t timer;
-    struct buf in;
-    const char *path;
-    const char *why; /* there was no answer; NULL if there was */
-    bool is_over;
-};
-
-static void finish(struct health *h, const char *why)
+static void print(const struct buf *body)
 {
-    if (h->is_over)
-        return;
-    h->is_over = true;
-    h->why = why;
-    tcp_close(&h->tcp);
-    uv_close((uv_handle_t *)&h->timer, NULL);
+    if (buf_len(body) != 0)
+        fwrite(buf_span(body).p, 1, buf_len(body), stdout);
 }
 
-static void on_connected(struct tcp *t)
+static int complain(const struct ask *q, const char *why)
 {
-    struct health *h = (struct health *)t;
-    char request[96];
-    snprintf(request, sizeof request,
-             "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", h->path);
-    tcp_read(t, true);
-    if (tcp_write(t, span_str(request)) != ERR_OK)
-        finish(h, "out of memory");
-}
-
-static void on_read(struct tcp *t, struct span in)
-{
-    struct health *h = (struct health *)t;
-    if (buf_append(&h->in, in) != ERR_OK)
-        finish(h, "out of memory");
-    else if (buf_len(&h->in) > LIMIT_READ_BYTES)
-        finish(h, "the answer is not a sidecar's");
-}
-
-static void on_end(struct tcp *t, int status)
-{
-    finish((struct health *)t, status == 0 ? NULL : uv_strerror(status));
-}
-
-static void on_drained(struct tcp *t)
-{
-    (void)t;
-}
-
-static void on_closed(struct tcp *t)
-{
-    (void)t;
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-    finish(timer->data, "no answer in time");
-}
-
-static const struct tcp_handler handler = {
-    .on_connected = on_connected,
-    .on_read = on_read,
-    .on_drained = on_drained,
-    .on_end = on_end,
-    .on_closed = on_closed,
-};
-
-/* Prints the body. */
-static int judge(const struct health *h)
-{
-    struct span in = buf_span(&h->in);
-    bool is_http = span_has_prefix(in, SPAN_LIT("HTTP/1.1 "));
-    const uint8_t *body = is_http ? memmem(in.p, in.n, "\r\n\r\n", 4) : NULL;
-    if (body == NULL) {
-        fprintf(stderr, "bulkhead: what answers there is not a sidecar's health listener\n");
-        return CMD_FAILED;
-    }
-    body += 4;
-    fwrite(body, 1, in.n - (size_t)(body - in.p), stdout);
-    return span_has_prefix(in, SPAN_LIT("HTTP/1.1 200 ")) ? CMD_CLEAN : CMD_FAILED;
+    char text[ADDR_TEXT_BYTES];
+    fprintf(stderr, "bulkhead: no answer from %s: %s\n", addr_print(&q->to, text), why);
+    return CMD_FAILED;
 }
 
 int cmd_health(const struct config *c)
 {
-    static struct health h;
-    const struct buf none = {0};
-    struct addr to = sidecar_reachable(c->health_listen.a[0]);
-    h.path = c->live ? "/livez" : "/readyz";
-    enum err e = loop_init(&h.loop);
-    if (e != ERR_OK)
-        return cmd_fail(e, &none);
-    uv_timer_init(&h.loop.uv, &h.timer);
-    h.timer.data = &h;
-    uv_timer_start(&h.timer, on_timeout, LIMIT_DIAL_MS, 0);
-    if (tcp_dial(&h.tcp, &h.loop, &to, &handler) != ERR_OK)
-        finish(&h, "out of memory");
-    while (!h.is_over)
-        uv_run(&h.loop.uv, UV_RUN_ONCE);
-    loop_deinit(&h.loop);
-    int status = CMD_FAILED;
-    char text[ADDR_TEXT_BYTES];
-    if (h.why != NULL)
-        fprintf(stderr, "bulkhead: no answer from %s: %s\n", addr_print(&to, text), h.why);
-    else
-        status = judge(&h);
-    buf_deinit(&h.in);
-    return status;
+    const struct ask q = {.to = sidecar_reachable(c->health_listen.a[0]),
+                          .method = "GET",
+                          .path = c->live ? "/livez" : "/readyz",
+                          .timeout_ms = LIMIT_DIAL_MS};
+    struct buf body = {0};
+    const char *why;
+    int status = ask(&q, &body, &why);
+    print(&body);
+    buf_deinit(&body);
+    return status == 0 ? complain(&q, why) : status == 200 ? CMD_CLEAN : CMD_FAILED;
+}
+
+/* ---- wait ---- */
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    const struct timespec t = {.tv_sec = (time_t)(ms / 1000),
+                               .tv_nsec = (long)(ms % 1000 * 1000000)};
+    nanosleep(&t, NULL);
+}
+
+int cmd_wait(const struct config *c)
+{
+    enum { PAUSE_MIN_MS = 2, PAUSE_MAX_MS = 100 }; /* a sidecar listens after 2 ms */
+    struct ask q = {.to = sidecar_reachable(c->health_listen.a[0]),
+                    .method = "GET",
+                    .path = c->stores ? "/readyz" : "/startupz"};
+    struct buf body = {0};
+    const char *why = NULL;
+    uint64_t end_ms = now_ms() + c->timeout_ms, pause = PAUSE_MIN_MS;
+    int status = 0;
+    for (;;) {
+        uint64_t now = now_ms(), left = now < end_ms ? end_ms - now : 0;
+        q.timeout_ms = left < LIMIT_DIAL_MS ? (unsigned)left + 1 : LIMIT_DIAL_MS;
+        buf_deinit(&body);
+        status = ask(&q, &body, &why);
+        if (status == 200 || left == 0)
+            break;
+        pause_ms(pause < left ? pause : left);
+        pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS;
+    }
+    print(&body);
+    buf_deinit(&body);
+    return status == 0 ? complain(&q, why) : status == 200 ? CMD_CLEAN : CMD_FAILED;
 }

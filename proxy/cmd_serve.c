@@ -17,6 +17,7 @@
 struct serve {
     struct sidecar sidecar;
     struct signals *signals;
+    bool is_signalled;
 };
 
 int cmd_fail(enum err e, const struct buf *text)
@@ -96,6 +97,8 @@ static void tell_ready(const struct serve *s)
     put_place(&line, "etcd", at.etcd);
     put_place(&line, "nats", at.nats);
     put_place(&line, "health", at.health);
+    put_place(&line, "admin", at.admin);
+    put_place(&line, "intercept", at.intercept);
     if (buf_append_byte(&line, '\n') == ERR_OK)
         write_all(STDOUT_FILENO, (const char *)buf_span(&line).p, buf_len(&line), "stdout");
     buf_deinit(&line);
@@ -106,7 +109,8 @@ static void tell_ready(const struct serve *s)
     }
     notify("READY=1\n");
     log_event(LOG_INFO, "serving", "namespace", ns_path_name(&c->ns), "version", BULKHEAD_VERSION,
-              "etcd", at.etcd, "nats", at.nats, "health", at.health, NULL);
+              "etcd", at.etcd, "nats", at.nats, "health", at.health, "admin", at.admin, "intercept",
+              at.intercept, NULL);
 }
 
 static void on_signal(void *arg, int signal, bool by_kernel)
@@ -117,7 +121,14 @@ static void on_signal(void *arg, int signal, bool by_kernel)
         log_event(LOG_WARN, "reload is not available in this version", NULL);
         return;
     }
-    if (s->sidecar.state == SIDECAR_OPEN) {
+    /* What was asked for at the admin listener before, a preStop hook say, is not the first signal.
+     */
+    bool is_first = !s->is_signalled;
+    s->is_signalled = true;
+    if (is_first && s->sidecar.state == SIDECAR_DRAINING) {
+        log_event(LOG_INFO, "draining already; a second signal stops at once", NULL);
+        notify("STOPPING=1\n");
+    } else if (s->sidecar.state == SIDECAR_OPEN) {
         log_event(LOG_INFO, "draining; a second signal stops at once", "signal",
                   signal == SIGINT ? "SIGINT" : "SIGTERM", NULL);
         notify("STOPPING=1\n");

@@ -53,14 +53,26 @@ enum err config_take(struct config_loader *l, enum option o, struct option_origi
     }
 }
 
+/* What the command, or another option, changes about the defaults of config.def. */
+static const char *default_of(const struct config_loader *l, enum option o)
+{
+    const struct option_value *mode = &l->value[OPTION_DRAIN_MODE];
+    bool is_run = l->in->command == COMMAND_RUN;
+    if (is_run && (o == OPTION_ETCD_LISTEN || o == OPTION_NATS_LISTEN))
+        return "127.0.0.1:0"; /* somebody else may have the usual ports of this machine */
+    if (is_run && o == OPTION_LOG_LEVEL)
+        return "warn"; /* standard error is the command's too */
+    if (l->in->command == COMMAND_REDIRECT && o == OPTION_INTERCEPT_LISTEN)
+        return "127.0.0.1:15379,[::1]:15379";
+    if (o == OPTION_DRAIN_MS && mode->is_set && span_eq(mode->item[0], SPAN_LIT("classic")))
+        return "25000"; /* 5 s below Kubernetes' usual grace period */
+    return option_table[o].fallback;
+}
+
 static enum err take_defaults(struct config_loader *l)
 {
     for (enum option o = 0; o < OPTION_COUNT; o++) {
-        const char *text = option_table[o].fallback;
-        if (l->in->command == COMMAND_RUN && (o == OPTION_ETCD_LISTEN || o == OPTION_NATS_LISTEN))
-            text = "127.0.0.1:0"; /* somebody else may have the usual ports of this machine */
-        if (l->in->command == COMMAND_RUN && o == OPTION_LOG_LEVEL)
-            text = "warn"; /* standard error is the command's too */
+        const char *text = default_of(l, o);
         if (text == NULL || l->value[o].is_set)
             continue;
         enum err e = config_take(l, o, (struct option_origin){SOURCE_DEFAULT, NULL}, span_str(text),

@@ -19,9 +19,24 @@
 #include "policy/ns_path.h"
 #include "policy/subject_map.h"
 
-enum { CONFIG_ADDRS_MAX = 16, CONFIG_KEYS_MAX = 16, CONFIG_ERROR_BYTES = 1024 };
+enum {
+    CONFIG_ADDRS_MAX = 16,
+    CONFIG_KEYS_MAX = 16,
+    CONFIG_ERROR_BYTES = 1024,
+    CONFIG_PORTS_MAX = 16,
+    CONFIG_UIDS_MAX = 8,
+    CONFIG_NETS_MAX = 16
+};
 
-enum config_command { COMMAND_SERVE = 1, COMMAND_RUN = 2, COMMAND_CHECK = 4, COMMAND_HEALTH = 8 };
+enum config_command {
+    COMMAND_SERVE = 1,
+    COMMAND_RUN = 2,
+    COMMAND_CHECK = 4,
+    COMMAND_HEALTH = 8,
+    COMMAND_WAIT = 16,
+    COMMAND_DRAIN = 32,
+    COMMAND_REDIRECT = 64
+};
 enum config_view { VIEW_OWN, VIEW_SUBTREE };
 /* Where a value came from, weakest first. */
 enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLAG };
@@ -29,6 +44,21 @@ enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLA
 struct config_addrs {
     unsigned n;
     struct addr a[CONFIG_ADDRS_MAX];
+};
+
+struct config_ports {
+    unsigned n;
+    uint16_t p[CONFIG_PORTS_MAX];
+};
+
+/* What `redirect` installs, besides the ports (docs/redirect.md). */
+struct config_redirect {
+    uint32_t uids[CONFIG_UIDS_MAX + 1]; /* exempt; the sidecar's is the first */
+    unsigned uid_count;
+    bool enforce, verify, dry_run, remove;
+    struct config_ports enforce_ports;
+    unsigned net_count;
+    char nets[CONFIG_NETS_MAX][64]; /* "10.0.0.0/8", "fd00::1"; checked */
 };
 
 /* TLS of one plane; paths of PEM files, "" = not set. */
@@ -55,9 +85,13 @@ struct config {
     /* What it says is also in the upstreams' schemes: who is to be spoken TLS to has https or tls.
      */
     struct config_tls etcd_tls, nats_tls;
-    bool nats_tls_first;                     /* TLS stands before the server's INFO */
-    struct config_addrs health_listen;       /* at most one; default none */
-    char etcd_user[256], etcd_password[256]; /* the last is a secret */
+    bool nats_tls_first;                        /* TLS stands before the server's INFO */
+    struct config_addrs health_listen;          /* at most one; default none */
+    struct config_addrs admin_listen;           /* the same; loopback or a unix socket */
+    struct config_addrs intercept_listen;       /* loopback, one port; default none */
+    struct config_ports etcd_ports, nats_ports; /* no port is in both */
+    struct config_redirect redirect;
+    char etcd_user[256], etcd_password[256];                  /* the last is a secret */
     char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
     struct config_patterns requests, events;                  /* view.requests, view.events */
     struct config_patterns streams;                           /* view.streams */
@@ -65,12 +99,15 @@ struct config {
     unsigned view_key_prefixes;
     struct span key; /* `check`: the etcd key to explain; borrows from text; empty = none */
     unsigned max_connections;
-    unsigned drain_ms;
+    bool drain_is_classic; /* else native (design.md 7.5) */
+    unsigned drain_ms, drain_quiet_ms;
+    unsigned timeout_ms; /* of `wait` */
     enum log_level log_level;
     enum log_format log_format;
     int ready_fd;            /* -1 = none */
     bool keep_dyn_namespace; /* `run` leaves DYN_NAMESPACE as it is (design.md 2.7) */
     bool live;               /* `health` asks /livez */
+    bool stores;             /* `wait` asks /readyz */
     bool help, version;      /* nothing else was loaded */
     char **command;          /* `run`: borrows argv from after "--"; NULL otherwise */
     struct buf text;         /* owns strings that spans above point to */

@@ -81,7 +81,7 @@ static enum err take_number(struct config_loader *l, enum option o, const cJSON 
 {
     struct option_value *v = &l->value[o];
     double d = item->valuedouble;
-    if (!(d >= -1e9 && d <= 1e9) || d != (double)(long)d)
+    if (!(d >= -1e10 && d <= 1e10) || d != (double)(long)d)
         return wrong_type(l, o);
     snprintf(v->number, sizeof v->number, "%ld", (long)d);
     return config_take(l, o, (struct option_origin){SOURCE_FILE, NULL}, span_str(v->number), false);

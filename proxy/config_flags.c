@@ -6,11 +6,12 @@
 
 static const char *command_name(unsigned commands)
 {
-    if (commands & COMMAND_SERVE)
-        return "serve";
-    if (commands & COMMAND_RUN)
-        return "run";
-    return commands & COMMAND_CHECK ? "check" : "health";
+    static const char *const names[] = {"serve", "run",   "check",   "health",
+                                        "wait",  "drain", "redirect"};
+    unsigned i = 0;
+    while (i + 1 < ARRAY_LEN(names) && (commands & 1u << i) == 0)
+        i++;
+    return names[i];
 }
 
 static enum err unknown_flag(struct config_loader *l, struct span name)
@@ -36,6 +37,11 @@ static void set_switch(struct config *c, enum option o)
     c->help = c->help || o == OPTION_HELP;
     c->version = c->version || o == OPTION_VERSION;
     c->live = c->live || o == OPTION_LIVE;
+    c->stores = c->stores || o == OPTION_STORES;
+    c->redirect.enforce = c->redirect.enforce || o == OPTION_ENFORCE;
+    c->redirect.verify = c->redirect.verify || o == OPTION_VERIFY;
+    c->redirect.dry_run = c->redirect.dry_run || o == OPTION_DRY_RUN;
+    c->redirect.remove = c->redirect.remove || o == OPTION_REMOVE;
 }
 
 /* One --name, --name=value or --name value at argv[*i]; *i is left on the last word taken. */

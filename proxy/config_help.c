@@ -61,7 +61,7 @@ enum err config_help(enum config_command command, struct buf *out)
     for (enum option o = 0; o < OPTION_COUNT && e == ERR_OK; o++)
         if (option_table[o].commands & (unsigned)command)
             e = put_option(&option_table[o], true, out);
-    if (e != ERR_OK || command == COMMAND_HEALTH)
+    if (e != ERR_OK || (command & (COMMAND_SERVE | COMMAND_RUN | COMMAND_CHECK)) == 0)
         return e;
     e = buf_printf(out, "\nNot flags, but variables and keys of the file:\n");
     for (enum option o = 0; o < OPTION_COUNT && e == ERR_OK; o++)

@@ -86,6 +86,19 @@ enum err config_set_text(struct config_loader *l, enum option o, char *to, size_
 enum err config_set_tls(struct config_loader *l, enum option o);
 enum err config_set_nats_tls(struct config_loader *l, enum option o);
 enum err config_check_tls(struct config_loader *l);
+/* config_pod.c: setters of what a pod needs, and what must fit together. */
+enum err config_set_intercept_listen(struct config_loader *l, enum option o);
+enum err config_set_ports(struct config_loader *l, enum option o);
+enum err config_set_uids(struct config_loader *l, enum option o);
+enum err config_set_enforce_to(struct config_loader *l, enum option o);
+enum err config_set_admin_listen(struct config_loader *l, enum option o);
+enum err config_set_drain_mode(struct config_loader *l, enum option o);
+enum err config_set_drain_ms(struct config_loader *l, enum option o);
+enum err config_set_timeout_ms(struct config_loader *l, enum option o);
+enum err config_check_ports(struct config_loader *l);
+enum err config_check_redirect(struct config_loader *l);
+/* Is host a loopback address or "localhost"? */
+bool config_is_loopback(const char *host);
 
 /* config_text.c */
 /* Where a value came from, as the person wrote it: --view, BULKHEAD_VIEW, file.json: "view". */

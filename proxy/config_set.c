@@ -3,7 +3,6 @@
  * config_set - from text to values: one setter an option (named in config.def), then what must fit
  * together. Every error says what was wrong, where it stood and what would be right.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "base/check.h"
@@ -162,12 +161,6 @@ static enum err set_nats_listen(struct config_loader *l, enum option o)
 static enum err set_health_listen(struct config_loader *l, enum option o)
 {
     return set_addrs(l, o, 0, listen_rule, &l->c->health_listen);
-}
-
-static enum err set_admin_listen(struct config_loader *l, enum option o)
-{
-    return fail_only(l, o,
-                     "the administration port is not available in this version; leave it out");
 }
 
 enum err config_set_text(struct config_loader *l, enum option o, char *to, size_t size)
@@ -332,11 +325,6 @@ static enum err set_max_connections(struct config_loader *l, enum option o)
     return e;
 }
 
-static enum err set_drain_ms(struct config_loader *l, enum option o)
-{
-    return set_number(l, o, LIMIT_DRAIN_MS, &l->c->drain_ms);
-}
-
 static enum err set_ready_fd(struct config_loader *l, enum option o)
 {
     unsigned fd = 0;
@@ -373,13 +361,6 @@ static enum err set_dyn_namespace(struct config_loader *l, enum option o)
     return ERR_OK;
 }
 
-static bool is_loopback(const char *host)
-{
-    struct in_addr in;
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           (inet_pton(AF_INET, host, &in) == 1 && ntohl(in.s_addr) >> 24 == 127);
-}
-
 static bool is_same_place(const struct addr *listen, const struct addr *upstream)
 {
     if (listen->kind != upstream->kind)
@@ -389,7 +370,7 @@ static bool is_same_place(const struct addr *listen, const struct addr *upstream
     bool all = strcmp(listen->host, "0.0.0.0") == 0 || strcmp(listen->host, "::") == 0;
     return listen->port == upstream->port &&
            (strcmp(listen->host, upstream->host) == 0 ||
-            (is_loopback(upstream->host) && (all || is_loopback(listen->host))));
+            (config_is_loopback(upstream->host) && (all || config_is_loopback(listen->host))));
 }
 
 /* A sidecar that dials itself would answer itself until its connections run out. */
@@ -419,7 +400,10 @@ static enum err check_plane(struct config_loader *l, enum option listens, enum o
     if (upstream->n != 0 && listen->n == 0)
         return config_fail(l, "%s: the list is empty; name an address to listen on",
                            config_origin(l, listens, where, sizeof where));
-    return check_no_loop(l, listens, upstreams, listen, upstream);
+    enum err e = check_no_loop(l, listens, upstreams, listen, upstream);
+    return e != ERR_OK ? e
+                       : check_no_loop(l, OPTION_INTERCEPT_LISTEN, upstreams,
+                                       &l->c->intercept_listen, upstream);
 }
 
 /* The options win over the URLs; a cluster has one set of users, and we are one of them. */
@@ -471,19 +455,35 @@ static enum err check_credentials(struct config_loader *l)
     return ERR_OK;
 }
 
+/* `health`, `wait` and `drain` have to be told where it is. */
+static enum err check_asked(struct config_loader *l)
+{
+    const struct config *c = l->c;
+    if (l->in->command == COMMAND_DRAIN)
+        return c->admin_listen.n != 0
+                   ? ERR_OK
+                   : config_fail(l, "which sidecar? name its admin listener with --admin-listen "
+                                    "ADDR or BULKHEAD_ADMIN_LISTEN");
+    return c->health_listen.n != 0
+               ? ERR_OK
+               : config_fail(l, "which sidecar? name its health listener with --health-listen "
+                                "ADDR or BULKHEAD_HEALTH_LISTEN");
+}
+
 static enum err check_whole(struct config_loader *l)
 {
     const struct config *c = l->c;
-    if (l->in->command == COMMAND_HEALTH)
-        return c->health_listen.n != 0
-                   ? ERR_OK
-                   : config_fail(l, "which sidecar? name its health listener with --health-listen "
-                                    "ADDR or BULKHEAD_HEALTH_LISTEN");
+    if ((l->in->command & (COMMAND_HEALTH | COMMAND_WAIT | COMMAND_DRAIN)) != 0)
+        return check_asked(l);
+    if (l->in->command == COMMAND_REDIRECT)
+        return config_check_redirect(l);
     if (c->etcd_upstream.n == 0 && c->nats_upstream.n == 0)
         return config_fail(l,
                            "there is no upstream: give --etcd-upstream, --nats-upstream or both, "
                            "for example --etcd-upstream 10.0.0.5:2379");
-    enum err e = check_plane(l, OPTION_ETCD_LISTEN, OPTION_ETCD_UPSTREAM);
+    enum err e = config_check_ports(l);
+    if (e == ERR_OK)
+        e = check_plane(l, OPTION_ETCD_LISTEN, OPTION_ETCD_UPSTREAM);
     if (e == ERR_OK)
         e = check_plane(l, OPTION_NATS_LISTEN, OPTION_NATS_UPSTREAM);
     if (e == ERR_OK)

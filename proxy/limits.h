@@ -106,8 +106,11 @@ enum {
     /* A health connection that sends no request, or does not take its answer, is closed. */
     LIMIT_HEALTH_IDLE_MS = 10000,
 
-    /* How long SIGTERM lets calls finish. */
-    LIMIT_DRAIN_MS = 5000,
+    /* A connection that was told goodbye: how long its peer may take to close too. */
+    LIMIT_LINGER_MS = 5000,
+    /* The longest --drain-ms, --drain-quiet-ms and --timeout-ms: an hour, as long as any grace
+     * period that makes sense. */
+    LIMIT_DRAIN_MAX_MS = 3600 * 1000,
     /* NATS connections last; while draining, one that has been quiet for so long has had its say.
      */
     LIMIT_DRAIN_QUIET_MS = 200,

@@ -24,6 +24,16 @@ static const struct command {
      "and subjects of the namespace are stored. Starts nothing.\n"},
     {"health", COMMAND_HEALTH, cmd_health, "bulkhead health [--live] [--health-listen ADDR]",
      "Ask a running sidecar whether it is ready, print its answer. Exit status 0: yes.\n"},
+    {"wait", COMMAND_WAIT, cmd_wait,
+     "bulkhead wait [--stores] [--timeout-ms MS] [--health-listen ADDR]",
+     "Wait until a sidecar listens, for a container's postStart hook. Exit status 0:\n"
+     "it does; 1: not in time.\n"},
+    {"drain", COMMAND_DRAIN, cmd_drain, "bulkhead drain [--admin-listen ADDR]",
+     "Tell a running sidecar to drain, as SIGTERM does. Exit status 0: it does.\n"},
+    {"redirect", COMMAND_REDIRECT, cmd_redirect, "bulkhead redirect [OPTION...]",
+     "Install the rules that redirect a pod's connections to stores to its sidecar, and\n"
+     "prove them. Needs the capability NET_ADMIN and the pod's network namespace, so it\n"
+     "is for an init container. Can be run again.\n"},
 };
 
 static int help(const struct command *command)

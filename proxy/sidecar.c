@@ -5,6 +5,7 @@
 
 #include "io/admin.h"
 #include "io/etcd_plane.h"
+#include "io/intercept.h"
 #include "io/nats_plane.h"
 
 /* ---- opening ---- */
@@ -117,6 +118,7 @@ static enum err open_admin(struct sidecar *s, struct buf *error)
         .listen = s->config->health_listen.a,
         .listens = s->config->health_listen.n,
         .namespace_name = ns_path_name(&s->config->ns),
+        .option = "--health-listen",
     };
     if (s->etcd != NULL)
         options.checks[options.check_count++] = (struct admin_check){"etcd", etcd_is_ready,
@@ -125,6 +127,42 @@ static enum err open_admin(struct sidecar *s, struct buf *error)
         options.checks[options.check_count++] = (struct admin_check){"nats", nats_is_ready,
                                                                      s->nats};
     return admin_open(&s->loop, &options, &s->admin, error);
+}
+
+static void on_drain(void *arg)
+{
+    struct sidecar *s = arg;
+    if (s->state == SIDECAR_OPEN)
+        log_event(LOG_INFO, "draining; the admin listener was asked to", NULL);
+    sidecar_drain(s);
+}
+
+static enum err open_control(struct sidecar *s, struct buf *error)
+{
+    const struct admin_options options = {
+        .listen = s->config->admin_listen.a,
+        .listens = s->config->admin_listen.n,
+        .option = "--admin-listen",
+        .on_drain = on_drain,
+        .arg = s,
+    };
+    return options.listens == 0 ? ERR_OK : admin_open(&s->loop, &options, &s->control, error);
+}
+
+static enum err open_intercept(struct sidecar *s, struct buf *error)
+{
+    const struct config *c = s->config;
+    const struct intercept_options options = {
+        .listen = c->intercept_listen.a,
+        .listens = c->intercept_listen.n,
+        .etcd_ports = c->etcd_ports.p,
+        .etcd_port_count = c->etcd_ports.n,
+        .nats_ports = c->nats_ports.p,
+        .nats_port_count = c->nats_ports.n,
+        .etcd = s->etcd,
+        .nats = s->nats,
+    };
+    return options.listens == 0 ? ERR_OK : intercept_open(&s->loop, &options, &s->intercept, error);
 }
 
 enum err sidecar_open(struct sidecar *s, const struct config *config, struct buf *error)
@@ -139,6 +177,10 @@ enum err sidecar_open(struct sidecar *s, const struct config *config, struct buf
     e = open_etcd(s, error);
     if (e == ERR_OK)
         e = open_nats(s, error);
+    if (e == ERR_OK)
+        e = open_intercept(s, error);
+    if (e == ERR_OK)
+        e = open_control(s, error);
     if (e == ERR_OK)
         e = open_admin(s, error);
     if (e != ERR_OK) {
@@ -157,6 +199,8 @@ void sidecar_close(struct sidecar *s)
     s->state = SIDECAR_CLOSED;
     uv_close((uv_handle_t *)&s->drain, NULL);
     admin_close(&s->admin);
+    admin_close(&s->control);
+    intercept_close(&s->intercept);
     nats_plane_close(&s->nats);
     etcd_plane_close(&s->etcd);
     if (s->on_closed != NULL)
@@ -181,14 +225,29 @@ static bool is_idle(struct sidecar *s)
     return nats_idle && (s->etcd == NULL || etcd_plane_is_idle(s->etcd));
 }
 
+/* classic: the application has had the same signal and may need its stores to the end, to revoke a
+ * lease, say, over a connection that it has or makes. An open connection means that it is alive,
+ * however quiet it is meanwhile. */
+static bool is_left(struct sidecar *s)
+{
+    uint64_t now_ms = loop_now_ms(&s->loop);
+    if (s->loop.connections != 0)
+        s->quiet_since_ms = now_ms;
+    return now_ms - s->quiet_since_ms >= s->config->drain_quiet_ms;
+}
+
 static void on_drain_tick(uv_timer_t *timer)
 {
     struct sidecar *s = timer->data;
-    bool idle = is_idle(s);
+    bool idle = s->config->drain_is_classic ? is_left(s) : is_idle(s);
     if (!idle && loop_now_ms(&s->loop) < s->drain_end_ms)
         return;
     if (!idle)
-        log_event(LOG_WARN, "stopping with calls in flight: the drain time is over", NULL);
+        log_event(LOG_WARN,
+                  s->config->drain_is_classic
+                      ? "stopping with applications connected: the drain time is over"
+                      : "stopping with calls in flight: the drain time is over",
+                  NULL);
     sidecar_close(s);
 }
 
@@ -201,10 +260,13 @@ void sidecar_drain(struct sidecar *s)
     s->drain_end_ms = s->quiet_since_ms + s->config->drain_ms;
     if (s->admin != NULL)
         admin_drain(s->admin);
-    if (s->nats != NULL)
-        nats_plane_drain(s->nats);
-    if (s->etcd != NULL)
-        etcd_plane_drain(s->etcd);
+    if (!s->config->drain_is_classic) {
+        intercept_close(&s->intercept);
+        if (s->nats != NULL)
+            nats_plane_drain(s->nats);
+        if (s->etcd != NULL)
+            etcd_plane_drain(s->etcd);
+    }
     uv_timer_start(&s->drain, on_drain_tick, 0, LIMIT_DRAIN_TICK_MS);
 }
 
@@ -235,6 +297,14 @@ void sidecar_places(const struct sidecar *s, struct sidecar_places *ret_places)
     if (s->admin != NULL) {
         a = admin_addr(s->admin);
         addr_print(&a, ret_places->health);
+    }
+    if (s->control != NULL) {
+        a = admin_addr(s->control);
+        addr_print(&a, ret_places->admin);
+    }
+    if (s->intercept != NULL) {
+        a = intercept_addr(s->intercept);
+        addr_print(&a, ret_places->intercept);
     }
 }
 

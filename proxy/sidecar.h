@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sidecar - both planes and the health listener on one loop: what `serve` and `run` have in common.
+ * sidecar - both planes and the other listeners on one loop: what `serve` and `run` have in common.
  *
  *   OPEN --sidecar_drain--> DRAINING --idle, or drain_ms over--> CLOSED
  *     └----------------------sidecar_close----------------------> CLOSED
@@ -22,7 +22,8 @@ struct sidecar {
     struct loop loop;
     struct etcd_plane *etcd; /* NULL where off */
     struct nats_plane *nats;
-    struct admin *admin;
+    struct admin *admin, *control; /* the health listener and the admin listener */
+    struct intercept *intercept;
     enum sidecar_state state;
     uv_timer_t drain; /* looks whether the planes are idle */
     uint64_t drain_end_ms, quiet_since_ms, nats_bytes;
@@ -36,7 +37,9 @@ struct sidecar {
 enum err sidecar_check_tls(const struct config *config, struct buf *error) ATTR_MUST_USE;
 enum err sidecar_open(struct sidecar *s, const struct config *config,
                       struct buf *error) ATTR_MUST_USE;
-/* No new connections; let calls finish, then close. Nothing happens unless OPEN. */
+/* Not ready any more, and close when it is done (design.md 7.5). native: no new connections; calls
+ * finish, streams that never would are ended. classic: all goes on until no application has been
+ * connected for drain_quiet_ms. Nothing happens unless OPEN. */
 void sidecar_drain(struct sidecar *s);
 /* End everything now. Nothing happens if CLOSED. */
 void sidecar_close(struct sidecar *s);
@@ -46,6 +49,7 @@ int sidecar_run(struct sidecar *s);
 /* "HOST:PORT" where each is bound, "" where off. */
 struct sidecar_places {
     char etcd[ADDR_TEXT_BYTES], nats[ADDR_TEXT_BYTES], health[ADDR_TEXT_BYTES];
+    char admin[ADDR_TEXT_BYTES], intercept[ADDR_TEXT_BYTES];
 };
 void sidecar_places(const struct sidecar *s, struct sidecar_places *ret_places);
 /* Where a client of this machine finds an address that was bound: 0.0.0.0 becomes 127.0.0.1. */

@@ -37,6 +37,8 @@ struct admin {
     struct admin_check checks[ADMIN_CHECKS_MAX];
     unsigned check_count;
     const char *namespace_name;
+    void (*on_drain)(void *arg);
+    void *arg;
 };
 
 static void release(struct admin *a)
@@ -91,12 +93,31 @@ static enum err metrics(const struct admin *a, struct http1_response *r, struct 
     return metrics_write(&view, body);
 }
 
+static enum err route_admin(const struct admin *a, const struct http1_request *request,
+                            struct http1_response *r, struct buf *body)
+{
+    if (!span_eq(request->path, SPAN_LIT("/drain"))) {
+        r->status = 404;
+        return buf_printf(body, "there is POST /drain\n");
+    }
+    if (request->method != HTTP1_POST) {
+        r->status = 405;
+        r->allow = "POST";
+        return buf_printf(body, "only POST is answered here\n");
+    }
+    r->status = 202;
+    a->on_drain(a->arg);
+    return buf_printf(body, "draining\n");
+}
+
 /* What request gets; the body is appended to body. */
 static enum err route(const struct admin *a, const struct http1_request *request,
                       struct http1_response *r, struct buf *body)
 {
+    if (a->on_drain != NULL)
+        return route_admin(a, request, r, body);
     r->status = 200;
-    if (request->method == HTTP1_OTHER) {
+    if (request->method != HTTP1_GET && request->method != HTTP1_HEAD) {
         r->status = 405;
         return buf_printf(body, "only GET and HEAD are answered here\n");
     }
@@ -258,7 +279,9 @@ enum err admin_open(struct loop *l, const struct admin_options *o, struct admin 
     *a = (struct admin){.loop = l,
                         .holders = 1,
                         .check_count = o->check_count,
-                        .namespace_name = o->namespace_name};
+                        .namespace_name = o->namespace_name,
+                        .on_drain = o->on_drain,
+                        .arg = o->arg};
     for (unsigned i = 0; i < o->check_count; i++)
         a->checks[i] = o->checks[i];
     uv_timer_init(&l->uv, &a->sweep); /* cannot fail */
@@ -266,7 +289,7 @@ enum err admin_open(struct loop *l, const struct admin_options *o, struct admin 
     const struct listener_options listen = {
         .addrs = o->listen,
         .n = o->listens,
-        .option = "--health-listen",
+        .option = o->option,
         .is_unlimited = true,
         .accept = on_accept,
         .arg = a,

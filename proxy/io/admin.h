@@ -7,7 +7,11 @@
  * missing /startupz  200: the listeners are bound. It does not wait for the stores, or their
  * absence would keep pods from starting /metrics   Prometheus text
  *
- * Its connections are not those of applications: they do not count against the connection limit,
+ * and the admin listener, another one of the same kind, which only the pod itself can reach:
+ *
+ *   POST /drain   202: the sidecar drains, as by SIGTERM; again: nothing more happens
+ *
+ * Their connections are not those of applications: they do not count against the connection limit,
  * but have one of their own, LIMIT_HEALTH_CONNECTIONS.
  */
 #ifndef IO_ADMIN_H
@@ -33,7 +37,10 @@ struct admin_options {
     unsigned listens;
     struct admin_check checks[ADMIN_CHECKS_MAX];
     unsigned check_count;
-    const char *namespace_name; /* borrowed for the admin's life */
+    const char *namespace_name;  /* borrowed for the admin's life */
+    const char *option;          /* static; named in errors: "--health-listen" */
+    void (*on_drain)(void *arg); /* NULL: a health listener */
+    void *arg;
 };
 
 /* ERR_CONFIG: *ret_error says what and how to mend it; ERR_NOMEM. */

@@ -28,7 +28,7 @@ enum err etcd_http1_answer(const struct etcd_plane *p, const struct http1_reques
     const char *why = "";
     bool ready = etcd_plane_is_ready(p, &why);
     struct http1_response answer;
-    if (r->method == HTTP1_OTHER)
+    if (r->method != HTTP1_GET && r->method != HTTP1_HEAD)
         answer = plain(span_has_prefix(r->path, SPAN_LIT("/v3")) ? 404 : 405, not_found);
     else if (span_eq(r->path, SPAN_LIT("/health")))
         answer = health(ready, why, text, sizeof text);

@@ -151,9 +151,8 @@ static const struct h2_server_handler server_events = {.on_request = etcd_stream
                                                        .on_http1 = on_http1,
                                                        .on_released = on_released};
 
-static void on_accept(void *arg, uv_stream_t *pending)
+void etcd_plane_accept(struct etcd_plane *p, uv_stream_t *pending)
 {
-    struct etcd_plane *p = arg;
     if (h2_server_accept(&p->hub, pending, &server_events, p, &p->servers) != ERR_OK) {
         listener_refuse(pending);
         return;
@@ -164,26 +163,32 @@ static void on_accept(void *arg, uv_stream_t *pending)
         h2_conn_end(c);
 }
 
+static void on_accept(void *arg, uv_stream_t *pending)
+{
+    etcd_plane_accept(arg, pending);
+}
+
 /* -- drain -- */
-static void end_streams(struct etcd_plane *p)
+/* Watches, keep-alives and the like never end by themselves: nobody waits for their end. */
+static void end_endless_streams(struct etcd_plane *p)
 {
     for (struct h2_server *s = p->servers; s != NULL; s = s->next)
-        for (struct h2_app_stream *a = s->streams; a != NULL; a = a->next)
-            etcd_stream_finish(etcd_stream_of_app(a), ERR_DRAINING, NULL);
+        for (struct h2_app_stream *a = s->streams; a != NULL; a = a->next) {
+            struct etcd_stream *e = etcd_stream_of_app(a);
+            const struct etcd_route *r = e->call.route;
+            if (r != NULL && (r->lane == ETCD_LANE_STREAM || r->stays_open))
+                etcd_stream_finish(e, ERR_DRAINING, NULL);
+        }
 }
 
 static void drain_step(struct etcd_plane *p)
 {
-    uint64_t now = loop_now_ms(p->loop);
-    if (p->drain == ETCD_PLANE_GOAWAY_SOON) {
-        p->drain = ETCD_PLANE_GOAWAY;
-        p->drain_at_ms = now + LIMIT_DRAIN_MS - LIMIT_GOAWAY_MS;
-        for (struct h2_server *s = p->servers; s != NULL; s = s->next)
-            h2_server_goaway(s);
-    } else if (p->drain == ETCD_PLANE_GOAWAY) {
-        p->drain = ETCD_PLANE_DRAINED;
-        end_streams(p);
-    }
+    if (p->drain != ETCD_PLANE_GOAWAY_SOON)
+        return;
+    p->drain = ETCD_PLANE_DRAINED;
+    for (struct h2_server *s = p->servers; s != NULL; s = s->next)
+        h2_server_goaway(s);
+    end_endless_streams(p);
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -35,10 +35,14 @@ struct etcd_plane_options {
 /* ERR_CONFIG: *ret_error says what and how to mend it; ERR_NOMEM. */
 enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *options,
                          struct etcd_plane **ret_plane, struct buf *ret_error) ATTR_MUST_USE;
+/* As if the connection that is pending had come to the plane's own listener. */
+void etcd_plane_accept(struct etcd_plane *p, uv_stream_t *pending);
 struct addr etcd_plane_addr(const struct etcd_plane *p);
 /* The upstream answers and the registry is settled. *ret_why: what is missing (static text). */
 bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why);
-/* Stop accepting, GOAWAY, let calls finish; is_idle once none is left. */
+/* Stop accepting, GOAWAY, let calls finish but end streams that never do; is_idle once none is
+ * left.
+ */
 void etcd_plane_drain(struct etcd_plane *p);
 bool etcd_plane_is_idle(const struct etcd_plane *p);
 /* End everything now; memory is released by the loop. Nulls *p. */

@@ -44,12 +44,7 @@ struct etcd_plane {
     unsigned spare_n;
     size_t held_bytes; /* memory of all calls' messages */
     uv_timer_t timer;  /* the next deadline of a call that waits, or the next step of the drain */
-    enum {
-        ETCD_PLANE_SERVING,
-        ETCD_PLANE_GOAWAY_SOON,
-        ETCD_PLANE_GOAWAY,
-        ETCD_PLANE_DRAINED
-    } drain;
+    enum { ETCD_PLANE_SERVING, ETCD_PLANE_GOAWAY_SOON, ETCD_PLANE_DRAINED } drain;
     uint64_t drain_at_ms; /* the next step of the drain */
     bool is_closing;
     unsigned open_parts; /* servers, links, auth, enroll and the timer: freed at 0 */

@@ -95,6 +95,13 @@ static void on_refused(uv_handle_t *handle)
     }
 }
 
+/* libuv has accepted it and keeps it here until uv_accept(); of all versions 1.x, on Unix. There is
+ * no call that asks for it, and whose connection it is must be known before it is somebody's. */
+int listener_pending_fd(const uv_stream_t *server)
+{
+    return server->accepted_fd;
+}
+
 void listener_refuse(uv_stream_t *server)
 {
     struct listener_socket *s = server->data;

@@ -36,6 +36,8 @@ struct listener_options {
  * mend it; ret_error is appended to. ERR_NOMEM. */
 enum err listener_open(struct loop *l, const struct listener_options *options,
                        struct listener **ret_listener, struct buf *ret_error) ATTR_MUST_USE;
+/* The socket of the connection that is pending on server, for questions to the kernel. */
+int listener_pending_fd(const uv_stream_t *server);
 /* Accept and close the connection that is pending on server; needs no memory. */
 void listener_refuse(uv_stream_t *server);
 /* The first bound address with its real port. */

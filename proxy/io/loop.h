@@ -27,13 +27,16 @@ struct loop_task {
     void (*run)(struct loop_task *t);
 };
 
+struct dialled_table; /* io/dialled.h */
+
 struct loop {
     uv_loop_t uv;
     uv_check_t turn_end;
     uv_idle_t no_sleep;
     struct loop_task tasks; /* head of a ring, first in, first out */
     struct counters counters;
-    struct rng rng; /* seeded from getrandom() */
+    struct rng rng;                /* seeded from getrandom() */
+    struct dialled_table *dialled; /* what upstream sockets are ours; NULL: nobody asks */
     unsigned
         connections; /* open application connections, all planes; planes count, listeners look */
     unsigned max_connections; /* LIMIT_CONNECTIONS unless set after loop_init */

@@ -114,13 +114,17 @@ bool nats_plane_is_ready(const struct nats_plane *p, const char **ret_why)
 
 /* ---- opening ---- */
 
-static void on_accept(void *arg, uv_stream_t *server)
+void nats_plane_accept(struct nats_plane *p, uv_stream_t *server)
 {
-    struct nats_plane *p = arg;
     if (nats_conn_open(&p->conns, server) != ERR_OK) {
         log_event(LOG_ERROR, "connection refused: out of memory", "plane", "nats", NULL);
         listener_refuse(server);
     }
+}
+
+static void on_accept(void *arg, uv_stream_t *server)
+{
+    nats_plane_accept(arg, server);
 }
 
 static bool copy_secret(char out[256], const char *text)

@@ -38,6 +38,8 @@ struct nats_plane_options {
 /* ERR_CONFIG: *ret_error says what and how to mend it; ERR_NOMEM. */
 enum err nats_plane_open(struct loop *l, const struct nats_plane_options *options,
                          struct nats_plane **ret_plane, struct buf *ret_error) ATTR_MUST_USE;
+/* As if the connection that is pending had come to the plane's own listener. */
+void nats_plane_accept(struct nats_plane *p, uv_stream_t *pending);
 struct addr nats_plane_addr(const struct nats_plane *p);
 /* The last dial succeeded, or a probe of the upstream saw its INFO. *ret_why: what is missing
  * (static text). */

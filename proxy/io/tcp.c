@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "io/dialled.h"
 #include "io/sockaddr.h"
 #include "io/tcp_private.h"
 
@@ -135,6 +136,7 @@ int tcp_socket_init(struct tcp *t, bool is_unix)
 void tcp_socket_close(struct tcp *t)
 {
     t->socket = TCP_SOCKET_CLOSING;
+    dialled_remove(&t->dialled);
     uv_close(&t->u.handle, on_socket_closed);
 }
 
@@ -397,7 +399,7 @@ void tcp_close_when_sent(struct tcp *t)
     if (t->state == TCP_STATE_LINGERING)
         return;
     if (t->state != TCP_STATE_OPEN || t->failed != 0 || (t->tls != NULL && !tcp_tls_bye(t)) ||
-        deadline_set(t->loop, LIMIT_DRAIN_MS, on_linger_time, t, &t->linger) != ERR_OK) {
+        deadline_set(t->loop, LIMIT_LINGER_MS, on_linger_time, t, &t->linger) != ERR_OK) {
         tcp_close(t);
         return;
     }

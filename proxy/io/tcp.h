@@ -38,6 +38,7 @@
 #include "io/deadline.h"
 #include "io/loop.h"
 
+struct dialled;
 struct tcp;
 struct tcp_tls;
 struct tls_context;
@@ -84,6 +85,7 @@ struct tcp {
         *dial; /* resolver, connect request, timer; while CONNECTING; shared with libuv */
     struct tcp_send *send;   /* the write in flight, with its bytes; owned; NULL while idle */
     struct tcp_tls *tls;     /* owned; NULL: none */
+    struct dialled *dialled; /* owned; the loop knows us by it; NULL: accepted, or nobody asks */
     struct deadline *linger; /* of LINGERING */
     struct buf queue;        /* output behind send */
     int failed;              /* uv error after which output is dropped; 0 = none */
@@ -122,7 +124,7 @@ enum err tcp_write(struct tcp *t, struct span s) ATTR_MUST_USE;
 size_t tcp_queued(const struct tcp *t);
 /* Close now; queued output is lost. Idempotent; nothing happens to a NEW one. */
 void tcp_close(struct tcp *t);
-/* Close once the queue is written and the peer has closed too, at most LIMIT_DRAIN_MS from now. */
+/* Close once the queue is written and the peer has closed too, at most LIMIT_LINGER_MS from now. */
 void tcp_close_when_sent(struct tcp *t);
 /* What on_end's status means, for logs; valid until on_closed has returned. */
 const char *tcp_why(const struct tcp *t, int status);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "io/dialled.h"
 #include "io/sockaddr.h"
 #include "io/tcp_private.h"
 
@@ -126,6 +127,10 @@ static int start_connect(struct tcp *t)
         r = uv_tcp_connect(&d->connect, &t->u.tcp, sa, on_connect);
     if (r == 0)
         d->refs++;
+    uv_os_fd_t fd;
+    if (r == 0 && t->loop->dialled != NULL && d->addr.kind == ADDR_TCP &&
+        uv_fileno(&t->u.handle, &fd) == 0)
+        dialled_add(t->loop->dialled, fd, sa, &t->dialled);
     return r;
 }
 

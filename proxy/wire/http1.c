@@ -97,6 +97,8 @@ static enum http1_verdict request_line(struct http1_parser *p, struct span line)
         p->method = HTTP1_GET;
     else if (span_eq(method, SPAN_LIT("HEAD")))
         p->method = HTTP1_HEAD;
+    else if (span_eq(method, SPAN_LIT("POST")))
+        p->method = HTTP1_POST;
     p->target_start = p->line_start + method.n + 1;
     p->target_end = p->target_start + target.n;
     p->has_request_line = true;
@@ -244,6 +246,8 @@ static const char *phrase(int status)
     switch (status) {
     case 200:
         return "OK";
+    case 202:
+        return "Accepted";
     case 400:
         return "Bad Request";
     case 404:
@@ -270,17 +274,19 @@ static const char *phrase(int status)
 enum err http1_write(struct buf *out, const struct http1_response *r)
 {
     size_t before = buf_len(out);
+    const char *allow = r->allow == NULL ? "GET, HEAD" : r->allow;
     enum err e = buf_printf(out,
                             "HTTP/1.1 %d %s\r\n"
                             "Content-Type: %s\r\n"
                             "Content-Length: %zu\r\n"
                             "Cache-Control: no-store\r\n"
-                            "%s"
+                            "%s%s%s"
                             "Connection: %s\r\n"
                             "\r\n",
                             r->status, phrase(r->status),
                             r->content_type == NULL ? "text/plain; charset=utf-8" : r->content_type,
-                            r->body.n, r->status == 405 ? "Allow: GET, HEAD\r\n" : "",
+                            r->body.n, r->status == 405 ? "Allow: " : "",
+                            r->status == 405 ? allow : "", r->status == 405 ? "\r\n" : "",
                             r->keep_alive ? "keep-alive" : "close");
     if (e == ERR_OK && !r->head_only)
         e = buf_append(out, r->body);

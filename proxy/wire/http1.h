@@ -17,10 +17,10 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum http1_method { HTTP1_GET, HTTP1_HEAD, HTTP1_OTHER };
+enum http1_method { HTTP1_GET, HTTP1_HEAD, HTTP1_POST, HTTP1_OTHER };
 
 struct http1_request {
-    enum http1_method method; /* HTTP1_OTHER: answer 405 */
+    enum http1_method method; /* not one that is served there: answer 405 */
     struct span path;         /* "/readyz"; not decoded; borrows the bytes that were fed */
     struct span query;        /* without "?"; SPAN_NONE if there is none */
     size_t head_bytes;        /* consume these, zero the parser, go on with the next request */
@@ -55,11 +55,12 @@ struct http1_response {
     int status;
     const char *content_type; /* NULL: text/plain; charset=utf-8 */
     struct span body;
-    bool head_only;  /* the request was HEAD: Content-Length of the body, but no body */
-    bool keep_alive; /* of the request, and false if the connection is about to be closed */
+    const char *allow; /* of a 405; NULL: GET, HEAD */
+    bool head_only;    /* the request was HEAD: Content-Length of the body, but no body */
+    bool keep_alive;   /* of the request, and false if the connection is about to be closed */
 };
 
-/* Append the whole answer to out. A 405 names GET and HEAD in Allow. ERR_NOMEM. */
+/* Append the whole answer to out. ERR_NOMEM. */
 enum err http1_write(struct buf *out, const struct http1_response *r) ATTR_MUST_USE;
 /* Append the answer to a refused request, `Connection: close` included. ERR_NOMEM. */
 enum err http1_refusal(struct buf *out, const struct http1_parser *p) ATTR_MUST_USE;

@@ -71,6 +71,7 @@ static void open_world(struct world *w)
         .checks = {{"etcd", is_ready, &w->etcd_ready}, {"nats", is_ready, &w->nats_ready}},
         .check_count = 2,
         .namespace_name = "a/b",
+        .option = "--health-listen",
     };
     struct buf error = {0};
     assert_int_equal(admin_open(&w->l, &options, &w->admin, &error), ERR_OK);
@@ -286,7 +287,8 @@ static void an_address_in_use_is_named_with_its_option(void **state)
     struct world w;
     open_world(&w);
     struct admin *second = NULL;
-    const struct admin_options options = {.listen = &w.addr, .listens = 1};
+    const struct admin_options options = {
+        .listen = &w.addr, .listens = 1, .option = "--health-listen"};
     struct buf error = {0};
     assert_int_equal(admin_open(&w.l, &options, &second, &error), ERR_CONFIG);
     assert_null(second);

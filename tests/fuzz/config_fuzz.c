@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     else
         cut_words(bytes, n, env);
     struct config_input in = {
-        .command = (enum config_command)(1 << data[0] / 3 % 4),
+        .command = (enum config_command)(1 << data[0] / 3 % 7),
         .argc = argc,
         .argv = flags,
         .env = env,

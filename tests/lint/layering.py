@@ -25,7 +25,8 @@ LIBC = re.compile(r"(assert|ctype|errno|fcntl|inttypes|limits|math|signal|stdali
 # Beyond libc: who may include it. A program reads its configuration with cJSON and runs io's loop.
 THIRD_PARTY = {
     "pthread": {"proxy/io", "proxy"},
-    "uv": {"proxy/io"}, "nghttp2": {"proxy/io"}, "openssl": {"proxy/io"},
+    "uv": {"proxy/io"}, "nghttp2": {"proxy/io"}, "openssl": {"proxy/io"}, "nftables": {"proxy/io"},
+    "linux": {"proxy/io"},
     "cjson": {"proxy/io", "proxy"},
 }
 # Calls that bring in time, environment, randomness or the network.

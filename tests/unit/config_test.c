@@ -180,8 +180,7 @@ static const struct {
     {{.argv = {"--nats-upstream", "https://n"}},
      "--nats-upstream \"https://n\": the scheme of a NATS server is nats or tls"},
     {{.argv = {UP, "--admin-listen", ":1"}},
-     "--admin-listen \":1\": the administration port is not available in this version; leave it "
-     "out"},
+     "--admin-listen \":1\": only this pod may reach it; write unix:PATH or 127.0.0.1:PORT"},
     /* addresses */
     {{.argv = {NULL}},
      "there is no upstream: give --etcd-upstream, --nats-upstream or both, for example "
@@ -231,7 +230,7 @@ static const struct {
     {{.argv = {UP, "--max-connections", "8193"}},
      "--max-connections \"8193\": a whole number from 0 to 8192 is possible"},
     {{.argv = {UP, "--drain-ms", "5s"}},
-     "--drain-ms \"5s\": a whole number from 0 to 5000 is possible"},
+     "--drain-ms \"5s\": a whole number from 0 to 3600000 is possible"},
     {{.argv = {UP, "--ready-fd", "x"}},
      "--ready-fd \"x\": a whole number from 0 to 65535 is possible"},
     {{.argv = {UP, "--log-format", "xml"}}, "--log-format \"xml\": the format is logfmt or json"},
@@ -310,7 +309,11 @@ static void defaults_are_those_of_the_design(void **state)
     assert_span_equal(config.streams.item[0], SPAN_LIT("OBJ_*"));
     assert_span_equal(config.streams.item[1], SPAN_LIT("*-kv-events"));
     assert_int_equal(config.max_connections, LIMIT_CONNECTIONS);
-    assert_int_equal(config.drain_ms, LIMIT_DRAIN_MS);
+    assert_int_equal(config.drain_ms, 1500);
+    assert_false(config.drain_is_classic);
+    assert_int_equal(config.intercept_listen.n, 0);
+    assert_int_equal(config.etcd_ports.p[0], 2379);
+    assert_int_equal(config.nats_ports.p[0], 4222);
     assert_int_equal(config.log_level, LOG_INFO);
     assert_int_equal(config.log_format, LOG_LOGFMT);
     assert_int_equal(config.ready_fd, -1);

@@ -10,8 +10,9 @@
 static void help_fits_80_columns_and_names_every_flag_of_the_command(void **state)
 {
     (void)state;
-    static const enum config_command commands[] = {COMMAND_SERVE, COMMAND_RUN, COMMAND_CHECK,
-                                                   COMMAND_HEALTH};
+    static const enum config_command commands[] = {COMMAND_SERVE,   COMMAND_RUN,  COMMAND_CHECK,
+                                                   COMMAND_HEALTH,  COMMAND_WAIT, COMMAND_DRAIN,
+                                                   COMMAND_REDIRECT};
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         struct buf out = {0};
         assert_int_equal(config_help(commands[i], &out), ERR_OK);

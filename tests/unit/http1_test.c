@@ -40,7 +40,7 @@ static const struct {
     {"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "/", "", HTTP1_GET, true},
     {"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", "/", "", HTTP1_GET, false},
     {"GET / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "/", "", HTTP1_GET, true},
-    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n", "/", "", HTTP1_OTHER, false},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n", "/", "", HTTP1_POST, false},
     {"GET / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999999\r\n\r\n", "/", "",
      HTTP1_GET, false},
 };
