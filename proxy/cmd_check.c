@@ -100,7 +100,7 @@ int cmd_check(const struct config *c)
         e = explain_key(c);
     struct buf error = {0};
     if (e == ERR_OK)
-        e = sidecar_check_tls(c, &error);
+        e = sidecar_check_files(c, &error);
     int status = e == ERR_OK ? CMD_CLEAN : cmd_fail(e, &error);
     buf_deinit(&error);
     if (status != CMD_CLEAN)

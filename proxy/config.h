@@ -93,8 +93,9 @@ struct config {
     struct config_redirect redirect;
     char etcd_user[256], etcd_password[256];                  /* the last is a secret */
     char nats_user[256], nats_password[256], nats_token[256]; /* the last two are secrets */
-    struct config_patterns requests, events;                  /* view.requests, view.events */
-    struct config_patterns streams;                           /* view.streams */
+    char nats_password_file[256], nats_token_file[256], nats_creds[256]; /* paths */
+    struct config_patterns requests, events; /* view.requests, view.events */
+    struct config_patterns streams;          /* view.streams */
     struct span view_keys[CONFIG_KEYS_MAX]; /* view.keys, prefixes of etcd keys; borrow from text */
     unsigned view_key_prefixes;
     struct span key; /* `check`: the etcd key to explain; borrows from text; empty = none */

@@ -201,6 +201,17 @@ static enum err set_nats_token(struct config_loader *l, enum option o)
     return config_set_text(l, o, l->c->nats_token, sizeof l->c->nats_token);
 }
 
+static enum err set_nats_file(struct config_loader *l, enum option o)
+{
+    struct span item = only_item(l, o);
+    char *path = o == OPTION_NATS_CREDS        ? l->c->nats_creds
+                 : o == OPTION_NATS_TOKEN_FILE ? l->c->nats_token_file
+                                               : l->c->nats_password_file;
+    if (item.n != 0 && memchr(item.p, '\0', item.n) != NULL)
+        return fail_only(l, o, "there is a NUL byte in it");
+    return config_set_text(l, o, path, sizeof l->c->nats_creds);
+}
+
 static enum err set_key_root(struct config_loader *l, enum option o)
 {
     struct span item = only_item(l, o);
@@ -447,11 +458,21 @@ static enum err check_etcd_user(struct config_loader *l)
 static enum err check_credentials(struct config_loader *l)
 {
     const struct config *c = l->c;
-    if (c->nats_token[0] != '\0' && (c->nats_user[0] != '\0' || c->nats_password[0] != '\0'))
+    bool has_file = c->nats_password_file[0] != '\0';
+    bool has_password = c->nats_password[0] != '\0' || has_file;
+    bool has_user = c->nats_user[0] != '\0';
+    bool has_token = c->nats_token[0] != '\0' || c->nats_token_file[0] != '\0';
+    if (c->nats_creds[0] != '\0' && (has_token || has_user || has_password))
+        return config_fail(l, "nats-creds excludes nats-user, passwords and tokens; leave it or "
+                              "them out");
+    if (has_token && (has_user || has_password))
         return config_fail(l, "nats-token and nats-user exclude each other; leave one out");
-    if ((c->nats_user[0] == '\0') != (c->nats_password[0] == '\0'))
+    if ((has_file && c->nats_password[0] != '\0') ||
+        (c->nats_token_file[0] != '\0' && c->nats_token[0] != '\0'))
+        return config_fail(l, "a secret and its -file exclude each other; leave one out");
+    if (has_user != has_password)
         return config_fail(l, "nats-user and nats-password belong together; %s is missing",
-                           c->nats_user[0] == '\0' ? "nats-user" : "nats-password");
+                           has_user ? "nats-password" : "nats-user");
     return ERR_OK;
 }
 

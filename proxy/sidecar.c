@@ -53,10 +53,23 @@ static enum err try_plane(const char *plane, const struct config_addrs *up,
     return e;
 }
 
-enum err sidecar_check_tls(const struct config *c, struct buf *error)
+static struct nats_auth_files nats_files(const struct config *c)
+{
+    return (struct nats_auth_files){
+        .password = c->nats_password_file, .token = c->nats_token_file, .creds = c->nats_creds};
+}
+
+enum err sidecar_check_files(const struct config *c, struct buf *error)
 {
     enum err e = try_plane("etcd", &c->etcd_upstream, &c->etcd_tls, error);
-    return e == ERR_OK ? try_plane("nats", &c->nats_upstream, &c->nats_tls, error) : e;
+    if (e == ERR_OK)
+        e = try_plane("nats", &c->nats_upstream, &c->nats_tls, error);
+    struct nats_auth *auth = NULL;
+    const struct nats_auth_files files = nats_files(c);
+    if (e == ERR_OK && c->nats_upstream.n != 0)
+        e = nats_auth_new(&files, &auth, error);
+    nats_auth_free(&auth);
+    return e;
 }
 
 static enum err open_etcd(struct sidecar *s, struct buf *error)
@@ -100,6 +113,7 @@ static enum err open_nats(struct sidecar *s, struct buf *error)
         .user = c->nats_user,
         .password = c->nats_password,
         .token = c->nats_token,
+        .files = nats_files(c),
         .tls = tls_names(&c->nats_tls),
         .tls_first = c->nats_tls_first,
         .upstream = c->nats_upstream.a,

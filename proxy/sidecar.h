@@ -34,7 +34,7 @@ struct sidecar {
 /* Bind all listeners. ERR_CONFIG: error says which address and why. On failure there is nothing
  * left to close. */
 /* Are the TLS files of the configuration usable? ERR_CONFIG: error says which is not. */
-enum err sidecar_check_tls(const struct config *config, struct buf *error) ATTR_MUST_USE;
+enum err sidecar_check_files(const struct config *config, struct buf *error) ATTR_MUST_USE;
 enum err sidecar_open(struct sidecar *s, const struct config *config,
                       struct buf *error) ATTR_MUST_USE;
 /* Not ready any more, and close when it is done (design.md 7.5). native: no new connections; calls

@@ -119,6 +119,12 @@ enum err nats_conns_dial_tls(struct nats_conns *all, const struct nats_server *s
     return server->ns.tls_up_first && *ret_tls == NULL ? ERR_CONFIG : ERR_OK;
 }
 
+void nats_conns_take_auth(struct nats_conns *all)
+{
+    for (unsigned i = 0; i < all->server_count; i++)
+        nats_auth_give(all->auth, &all->servers[i].ns);
+}
+
 /* ---- ends ---- */
 
 static bool is_gone(const struct tcp *t)
@@ -518,6 +524,8 @@ enum err nats_conn_open(struct nats_conns *all, uv_stream_t *server)
     struct nats_conn *c = calloc(1, sizeof *c);
     if (c == NULL)
         return ERR_NOMEM;
+    if (nats_auth_refresh(all->auth))
+        nats_conns_take_auth(all);
     c->all = all;
     c->server = (uint8_t)all->good;
     c->next = all->first;

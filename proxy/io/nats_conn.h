@@ -11,6 +11,7 @@
 #define IO_NATS_CONN_H
 
 #include "io/loop.h"
+#include "io/nats_auth.h"
 #include "io/tls_context.h"
 #include "nats/nats_session.h"
 
@@ -30,6 +31,7 @@ struct nats_conns {
     struct tls_options tls;      /* towards the servers */
     struct tls_context *tls_up;  /* made of tls when first needed; owned by the plane */
     struct tls_context *tls_app; /* of the listener; NULL: plaintext; owned by the plane */
+    struct nats_auth *auth;      /* owned by the plane */
     unsigned good;               /* the server that answered last: where dialling begins */
     /* Lent to the session that is being fed, so that a busy connection does not allocate and an
      * idle one holds nothing. */
@@ -51,6 +53,8 @@ struct tls_context *nats_conns_tls(struct nats_conns *all);
 /* For dialling the server: NULL unless TLS comes first. ERR_CONFIG: as nats_conns_tls. */
 enum err nats_conns_dial_tls(struct nats_conns *all, const struct nats_server *server,
                              struct tls_context **ret_tls) ATTR_MUST_USE;
+/* What the secret files say, into what sessions share. */
+void nats_conns_take_auth(struct nats_conns *all);
 /* End all of them now. */
 void nats_conns_close(struct nats_conns *all);
 

@@ -39,6 +39,7 @@ static void release_if_over(struct nats_plane *p)
     buf_deinit(&p->conns.scratch[SIDE_UP]);
     tls_context_free(&p->conns.tls_up);
     tls_context_free(&p->conns.tls_app);
+    nats_auth_free(&p->conns.auth);
     free(p->conns.servers); /* holds the credentials */
     free(p);
 }
@@ -266,6 +267,10 @@ enum err nats_plane_open(struct loop *l, const struct nats_plane_options *o,
     p->probe.on_stopped = on_probe_stopped;
     p->why = "the NATS upstream has not answered yet";
     enum err e = init_servers(p, o, ret_error);
+    if (e == ERR_OK)
+        e = nats_auth_new(&o->files, &p->conns.auth, ret_error);
+    if (e == ERR_OK)
+        nats_conns_take_auth(&p->conns);
     if (e == ERR_OK)
         e = init_tls(p, o, ret_error);
     if (e == ERR_OK)

@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "io/loop.h"
+#include "io/nats_auth.h"
 #include "io/tls_context.h"
 #include "policy/ns_path.h"
 
@@ -27,6 +28,7 @@ struct nats_plane_options {
     const struct span *streams; /* view.streams */
     unsigned stream_patterns;
     const char *user, *password, *token; /* for upstream; "" = what the upstream's URL says */
+    struct nats_auth_files files;        /* instead of them */
     struct tls_names tls;
     bool tls_first; /* TLS stands before the server's INFO, as its handshake_first asks */
     const struct addr *upstream; /* tried in turn */

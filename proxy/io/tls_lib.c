@@ -43,7 +43,8 @@ const struct tls_lib *tls_lib_load(struct buf *ret_error)
         return &lib;
     uv_dlclose(&handle);
     /* Without memory for the text the caller still has its error. */
-    (void)!buf_printf(ret_error, "TLS needs OpenSSL 3 and %s cannot be loaded: install libssl3",
+    (void)!buf_printf(ret_error,
+                      "TLS and NATS keys need OpenSSL 3 and %s cannot be loaded: install libssl3",
                       missing);
     return NULL;
 }

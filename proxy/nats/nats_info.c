@@ -40,6 +40,8 @@ static void read_info(const struct json_member *m, struct nats_info *info)
         info->max_payload = 0;
     else if (json_name_is(m, "server_id") && m->value.n <= NATS_SERVER_ID_BYTES_MAX + 2)
         info->server_id = m->value;
+    else if (json_name_is(m, "nonce"))
+        info->nonce = m->value;
     else if (json_name_is(m, "client_id") && m->value.n <= NATS_CLIENT_ID_BYTES_MAX)
         info->client_id = m->value;
 }
@@ -90,7 +92,8 @@ enum err nats_info_write(const struct nats_ns *ns, struct span json, struct buf 
 
 bool nats_has_credentials(const struct nats_ns *ns)
 {
-    return ns->user[0] != '\0' || ns->password[0] != '\0' || ns->token[0] != '\0';
+    return ns->user[0] != '\0' || ns->password[0] != '\0' || ns->token[0] != '\0' ||
+           ns->signer != NULL;
 }
 
 static void read_bool(struct span value, bool *flag)
@@ -134,7 +137,19 @@ static enum err write_connect_members(struct span json, struct json_out *o,
     return e;
 }
 
-static enum err write_credentials(const struct nats_ns *ns, struct json_out *o)
+/* A server without a nonce knows no keys: it is told who we are all the same, and refuses us. */
+static enum err write_signed(const struct nats_signer *signer, struct span nonce,
+                             struct json_out *o)
+{
+    char signature[NKEY_SIGNATURE_TEXT_BYTES];
+    enum err e = signer->jwt.n != 0 ? json_out_string(o, "jwt", signer->jwt)
+                                    : json_out_string(o, "nkey", span_str(signer->public_key));
+    if (e != ERR_OK || nonce.n == 0 || !signer->sign(signer, nonce, signature))
+        return e;
+    return json_out_string(o, "sig", span_str(signature));
+}
+
+static enum err write_credentials(const struct nats_ns *ns, struct span nonce, struct json_out *o)
 {
     enum err e = ERR_OK;
     if (ns->user[0] != '\0')
@@ -143,7 +158,7 @@ static enum err write_credentials(const struct nats_ns *ns, struct json_out *o)
         e = json_out_string(o, "pass", span_str(ns->password));
     if (e == ERR_OK && ns->token[0] != '\0')
         e = json_out_string(o, "auth_token", span_str(ns->token));
-    return e;
+    return e == ERR_OK && ns->signer != NULL ? write_signed(ns->signer, nonce, o) : e;
 }
 
 enum err nats_connect_write(const struct nats_ns *ns, struct span json, struct buf *out,
@@ -157,7 +172,7 @@ enum err nats_connect_write(const struct nats_ns *ns, struct span json, struct b
     if (e == ERR_OK)
         e = write_connect_members(json, &o, connect);
     if (e == ERR_OK)
-        e = write_credentials(ns, &o);
+        e = write_credentials(ns, connect->nonce, &o);
     if (e == ERR_OK)
         e = json_out_close(&o);
     if (e == ERR_OK)

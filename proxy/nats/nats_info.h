@@ -13,7 +13,7 @@ struct nats_info {
     uint32_t max_payload; /* 0 = not said */
     bool headers;
     bool tls_required, tls_available;
-    struct span server_id, client_id; /* JSON values as written, or empty; borrow the line */
+    struct span server_id, client_id, nonce; /* JSON values as written, or empty; borrow the line */
 };
 
 /* Longer ones are ignored: a server id is a public key of 56 letters. */
@@ -22,6 +22,7 @@ enum { NATS_SERVER_ID_BYTES_MAX = 64, NATS_CLIENT_ID_BYTES_MAX = 20 };
 /* What the session needs to know of a CONNECT; members that are not there leave it as it is. */
 struct nats_connect {
     bool verbose, echo, headers;
+    struct span nonce; /* the server's, for our signer; borrowed */
 };
 
 /* Appends "INFO {…}\r\n" for the application. ERR_SYNTAX, ERR_NOMEM. */

@@ -71,6 +71,7 @@ void nats_session_free(struct nats_session **ref)
         buf_deinit(&s->later[side]);
     }
     nats_oks_deinit(&s->oks);
+    buf_deinit(&s->nonce);
     nats_subs_deinit(&s->subs);
     nats_js_free(&s->js);
     free(s);

@@ -18,8 +18,19 @@
 #include "base/counters.h"
 #include "policy/js_names.h"
 #include "policy/subject_map.h"
+#include "wire/nkey.h"
 
 enum nats_side { SIDE_APP, SIDE_UP, SIDES };
+
+/* Who the sidecar is by a key: a JWT and its key's signature, or the public key and its. Owned by
+ * io, which may change it between two sessions. */
+struct nats_signer {
+    struct span jwt; /* empty: an nkey alone */
+    char public_key[NKEY_PUBLIC_TEXT_BYTES];
+    /* Signs the server's nonce. False: it cannot be done; logged. */
+    bool (*sign)(const struct nats_signer *signer, struct span nonce,
+                 char ret_signature[NKEY_SIGNATURE_TEXT_BYTES]);
+};
 
 /* What all sessions of one sidecar share. Owned by io; lives longer than every session. */
 struct nats_ns {
@@ -30,6 +41,7 @@ struct nats_ns {
     uint16_t port;
     /* Credentials for upstream; "" = none. Never shown, never logged. */
     char user[256], password[256], token[256];
+    const struct nats_signer *signer; /* NULL: none; borrowed */
     bool tls_up;       /* we want TLS with the server, whether it demands it or not */
     bool tls_up_first; /* and it stands before INFO */
     bool tls_app;      /* applications speak TLS, from INFO on */

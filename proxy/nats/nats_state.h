@@ -48,6 +48,7 @@ struct nats_session {
     struct nats_subs subs;
     struct nats_trace trace; /* of the payload that the application is sending */
     struct nats_js *js;      /* NULL until JetStream is used */
+    struct buf nonce;        /* of the first INFO, until CONNECT, for a signer */
     uint32_t max_payload;    /* of the last INFO; 0 = unknown */
     uint32_t pings;          /* of the application, unanswered */
     uint32_t barrier_behind; /* of those, how many are to be answered before our own PING */

@@ -14,6 +14,7 @@
 #include "nats/nats_err_text.h"
 #include "nats/nats_js.h"
 #include "nats/nats_state.h"
+#include "wire/json_text.h"
 #include "wire/nats_write.h"
 
 /* The slice that the upstream sid names; false: none. */
@@ -242,9 +243,11 @@ static enum err info(struct nats_session *s, struct span json)
         take_token(info.server_id, s->server_id, sizeof s->server_id);
         take_token(info.client_id, s->client_id, sizeof s->client_id);
     }
-    if (s->state == NATS_WAIT_INFO)
+    if (s->state == NATS_WAIT_INFO && s->ns->signer != NULL && json_is_string(info.nonce))
+        e = json_text_decode(info.nonce, &s->nonce);
+    if (s->state == NATS_WAIT_INFO && e == ERR_OK)
         nats_state_move(s, NATS_WAIT_CONNECT);
-    return ERR_OK;
+    return e;
 }
 
 static enum err ok(struct nats_session *s)

@@ -236,8 +236,9 @@ static enum err unsubscribe(struct nats_session *s, const struct nats_line *l)
 
 static enum err connect_line(struct nats_session *s, struct span json)
 {
-    struct nats_connect connect = {s->verbose, s->echo, s->headers};
+    struct nats_connect connect = {s->verbose, s->echo, s->headers, buf_span(&s->nonce)};
     enum err e = nats_connect_write(s->ns, json, &s->out[SIDE_UP], &connect);
+    buf_deinit(&s->nonce);
     if (e != ERR_OK)
         return e;
     s->verbose = connect.verbose;
@@ -252,8 +253,9 @@ static enum err begin_without_connect(struct nats_session *s)
 {
     if (!nats_has_credentials(s->ns))
         return ERR_OK;
-    struct nats_connect connect = {0};
+    struct nats_connect connect = {.nonce = buf_span(&s->nonce)};
     enum err e = nats_connect_write(s->ns, SPAN_LIT("{}"), &s->out[SIDE_UP], &connect);
+    buf_deinit(&s->nonce);
     return e == ERR_OK ? nats_expect_ok(s, true) : e;
 }
 

@@ -24,6 +24,8 @@ def plain(info):
     drop = {"created", "ts", "first_ts", "last_ts", "cluster", "last_active", "timestamp", "bytes"}
     if isinstance(info, dict):
         return {k: plain(v) for k, v in sorted(info.items()) if k not in drop}
+    if isinstance(info, str):  # from 2.14 on Nats-Stream-Source ends with an id
+        return re.sub(r"^(\S+ \d+ \S+ \S+ \S+) [A-Za-z0-9]{8}$", r"\1", info)
     return [plain(v) for v in info] if isinstance(info, list) else info
 
 

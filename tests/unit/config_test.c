@@ -249,6 +249,12 @@ static const struct {
      "nats-user and nats-password belong together; nats-password is missing"},
     {{.argv = {UP, "--nats-user=u"}, .env = {"BULKHEAD_NATS_TOKEN=t"}},
      "nats-token and nats-user exclude each other; leave one out"},
+    {{.argv = {UP, "--nats-user=u", "--nats-creds=/f"}},
+     "nats-creds excludes nats-user, passwords and tokens; leave it or them out"},
+    {{.argv = {UP, "--nats-token-file=/f"}, .env = {"BULKHEAD_NATS_TOKEN=t"}},
+     "a secret and its -file exclude each other; leave one out"},
+    {{.argv = {UP, "--nats-password-file=/f"}},
+     "nats-user and nats-password belong together; nats-user is missing"},
     {{.command = COMMAND_HEALTH, .argv = {NULL}},
      "which sidecar? name its health listener with --health-listen ADDR or "
      "BULKHEAD_HEALTH_LISTEN"},

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who the sidecar is to a NATS server: user, token, nkey, JWT; files that change; never the application."""
+
+import json
+import os
+import unittest
+
+import nkeys
+import rawnats
+import stack as real
+
+
+def server(stack, name, text):
+    config = stack.path(name + ".conf")
+    with open(config, "w") as f:
+        f.write(text)
+    return stack.nats(name, extra=("-c", config))
+
+
+def write(path, text):
+    """Whole, as Kubernetes replaces files."""
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.replace(path + ".new", path)
+
+
+class Auth(unittest.TestCase):
+    def works(self, sidecar):
+        c = rawnats.Raw(sidecar.nats, '{"verbose":false,"user":"app","pass":"app","jwt":"x","nkey":"y","sig":"z"}')
+        try:
+            for hidden in ("nonce", "auth_required"):
+                self.assertNotIn(hidden, c.info)
+            c.subscribe("x")
+            c.publish("x", "1")
+            self.assertEqual([m.payload for m in c.drain()], [b"1"])
+        finally:
+            c.close()
+
+    def refused(self, sidecar):
+        c = rawnats.Raw(sidecar.nats)
+        c.send("PING\r\n")
+        lines = c.until_closed()
+        c.close()
+        self.assertTrue(any(b"Authorization Violation" in line for line in lines), lines)
+
+    def test_an_nkey(self):
+        with real.Stack("auth") as stack:
+            first, second = (nkeys.Key(nkeys.USER, stack.directory) for _ in range(2))
+            bus = server(stack, "nkey", "authorization { users: [{nkey: %s}] }" % second.public)
+            path = stack.path("user.nk")
+            write(path, first.seed + "\n")
+            sidecar = stack.sidecar("a", nats=bus, args=("--nats-creds", path))
+            self.refused(sidecar)
+            write(path, "# the second one\n" + second.seed)
+            self.works(sidecar)
+            write(path, "rubbish")
+            self.works(sidecar)
+            self.assertIn("neither a credentials file", sidecar.log())
+            for secret in (first.seed, second.seed, "rubbish"):
+                self.assertNotIn(secret, sidecar.log())
+
+    def test_a_credentials_file(self):
+        with real.Stack("auth") as stack:
+            operator, account, other = (nkeys.Key(kind, stack.directory)
+                                        for kind in (nkeys.OPERATOR, nkeys.ACCOUNT, nkeys.ACCOUNT))
+            jwt = operator.jwt(account.public, "A", {"type": "account", "limits": nkeys.LIMITS})
+            bus = server(stack, "jwt", "operator: %s\nresolver: MEMORY\nresolver_preload: { %s: %s }\n" % (
+                operator.jwt(operator.public, "O", {"type": "operator"}), account.public, jwt))
+            path = stack.path("user.creds")
+            write(path, nkeys.creds(account, stack.directory, "one"))
+            sidecar = stack.sidecar("a", nats=bus, args=("--nats-creds", path))
+            self.works(sidecar)
+            stands = rawnats.Raw(sidecar.nats)
+            stands.flush()
+            write(path, nkeys.creds(other, stack.directory, "of an unknown account"))
+            self.refused(sidecar)
+            stands.flush()  # it said who it is long ago
+            stands.close()
+            write(path, nkeys.creds(account, stack.directory, "two"))
+            self.works(sidecar)
+
+    def test_a_token_and_a_password_in_files(self):
+        with real.Stack("auth") as stack:
+            for name, text, args in (
+                    ("token", 'authorization { token: "sesame" }', ()),
+                    ("password", 'authorization { user: u, password: "sesame" }', ("--nats-user", "u"))):
+                with self.subTest(name):
+                    bus = server(stack, name, text)
+                    path = stack.path(name)
+                    write(path, "wrong\n")
+                    sidecar = stack.sidecar("a", nats=bus, args=(*args, f"--nats-{name}-file", path))
+                    self.refused(sidecar)
+                    write(path, "sesame\n")
+                    self.works(sidecar)
+                    os.unlink(path)
+                    self.works(sidecar)
+                    self.assertNotIn("sesame", sidecar.log())
+
+    def test_what_is_wrong_is_said_at_the_start(self):
+        with real.Stack("auth") as stack:
+            path = stack.path("bad")
+            for text, why in (("", "neither a credentials file"), ("SUABC", "damaged"), ("x" * 70000, "larger")):
+                write(path, text)
+                done = real.run([real.sidecar_binary(), "check", "--nats-upstream", "127.0.0.1:1",
+                                 "--nats-creds", path])
+                self.assertEqual(done.returncode, 2, done)
+                self.assertIn(why, done.stderr + done.stdout)
+            done = real.run([real.sidecar_binary(), "check", "--nats-upstream", "127.0.0.1:1",
+                             "--nats-token-file", path + ".none"])
+            self.assertEqual(done.returncode, 2, done)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
