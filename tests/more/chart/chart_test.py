@@ -69,7 +69,7 @@ class Chart(unittest.TestCase):
                         "--set", "webhook.failurePolicy=Ignore")
         self.assertEqual(done.returncode, 0, done.stderr)
         said = yaml.safe_load(done.stdout)["notes"]
-        for words in ("in bulkhead-system", "good for 730 days", "bulkhead.dev/inject=enabled",
+        for words in ("in bulkhead-system", "good for 730 days", "bulkhead.dev/inject=true",
                       "nvidia.com/dynamo-namespace", "DYN_NAMESPACE", "kube-system",
                       "WARNING: webhook.failurePolicy is Ignore"):
             self.assertIn(words, said)

@@ -91,9 +91,10 @@ selfSigned
 - serve
 - --listen=:{{ .Values.webhook.port }}
 - --health-listen=:{{ .Values.metrics.port }}
-- --cert=/etc/bulkhead-injector/tls/tls.crt
-- --key=/etc/bulkhead-injector/tls/tls.key
+- --tls-cert=/etc/bulkhead-injector/tls/tls.crt
+- --tls-key=/etc/bulkhead-injector/tls/tls.key
 - --config=/etc/bulkhead-injector/config/config.json
+- --drain-ms=15000
 - --log-level={{ .Values.logLevel }}
 - --log-format={{ .Values.logFormat }}
 {{- end }}
@@ -117,8 +118,9 @@ selfSigned
   "etcd-port" .Values.stores.etcd.port
   "nats-port" .Values.stores.nats.port
   "health-port" $s.healthPort
-  "intercept-etcd-port" $s.interceptPorts.etcd
-  "intercept-nats-port" $s.interceptPorts.nats
+  "intercept-port" $s.interceptPort
+  "etcd-ports" $s.redirectPorts.etcd
+  "nats-ports" $s.redirectPorts.nats
   "uid" $s.uid
   "gid" $s.gid
   "redirect-uid" $s.redirectUid

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What deploy/image-root lays out for a container image, run from there: as the image's user, in a root
+that holds nothing else, without capabilities and without new privileges. tests/more/image builds
+the whole Dockerfile in a clean Debian; this is the same layout around the programs of this build."""
+
+import os
+import re
+import stat
+import subprocess
+import unittest
+
+from stack import ROOT, READY, Stack, etcdctl, http_get, sidecar_binary
+
+SIZE_MAX = 12 * 1024 * 1024  # of the sidecar's image without the C library
+PROGRAMS = {"sidecar": ("bulkhead", 7077), "injector": ("bulkhead-injector", 7078)}
+
+
+def is_sanitized(program):
+    with open(program, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
+class Image:
+    def __init__(self, stack, kind):
+        self.name, self.uid = PROGRAMS[kind]
+        self.root = stack.path("image-" + kind)
+        done = subprocess.run([os.path.join(ROOT, "deploy", "image-root"), kind,
+                               os.path.dirname(sidecar_binary()), self.root], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+        self.bytes, self.own_bytes = map(int, re.findall(r"=(\d+)", done.stdout))
+
+    def argv(self, *args):
+        """As a container runtime would start it under pod security "restricted"."""
+        return ["setpriv", "--no-new-privs", "--inh-caps=-all",
+                "--bounding-set=-all,+sys_chroot,+setuid,+setgid",  # chroot's own; gone with the user
+                "chroot", f"--userspec={self.uid}:{self.uid}", self.root, "/usr/bin/" + self.name, *args]
+
+    def run(self, *args):
+        return subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=60)
+
+    def files(self):
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                yield os.path.join(folder, name)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "chroot and setcap need root")
+class Images(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack("image")
+        self.addCleanup(self.stack.close)
+
+    def test_the_sidecar_serves_from_its_image(self):
+        image = Image(self.stack, "sidecar")
+        store, bus = self.stack.etcd(), self.stack.nats()
+        self.assertIn("bulkhead ", image.run("--version").stdout)
+        sidecar = self.stack.process("sidecar", image.argv(
+            "serve", "--namespace", "team-a", "--etcd-upstream", store.url, "--nats-upstream", bus.url,
+            "--etcd-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"), stdout_is_log=False)
+        line = sidecar.until(lambda: READY.search(sidecar.out()), "the ready line").group("rest")
+        at = dict(word.split("=", 1) for word in line.split())
+        with open(f"/proc/{sidecar.pid}/status") as f:
+            status = f.read()
+        self.assertRegex(status, r"Uid:\t7077\t7077\t7077\t7077")
+        self.assertRegex(status, r"CapEff:\t0{16}")
+        self.assertRegex(status, r"CapPrm:\t0{16}")
+        self.assertEqual(etcdctl("http://" + at["etcd"], "put", "k", "v").stdout, "OK\n")
+        self.assertIn("bh/d/team-a.k", etcdctl(store.url, "get", "--prefix", "bh/d", "--keys-only").stdout)
+        self.assertEqual(http_get(at["health"], "/livez")[0], 200)
+        self.assertEqual(image.run("health", "--health-listen", at["health"]).returncode, 0)
+        self.assertEqual(sidecar.stop(), 0)
+
+    def test_tls_works_in_there(self):
+        """OpenSSL is loaded at run time, so nothing but use shows that it is there and has authorities."""
+        image = Image(self.stack, "sidecar")
+        args = ("check", "--etcd-upstream", "https://etcd.example:2379", "--etcd-ca")
+        good = image.run(*args, "/etc/ssl/certs/ca-certificates.crt")
+        self.assertEqual(good.returncode, 0, good.stderr)
+        bad = image.run(*args, "/etc/passwd")
+        self.assertEqual(bad.returncode, 2)
+        self.assertIn("etcd-ca", bad.stderr)
+        os.unlink(os.path.join(image.root, os.path.relpath(self.one(image, "libssl.so.3"), image.root)))
+        self.assertNotEqual(image.run(*args, "/etc/ssl/certs/ca-certificates.crt").returncode, 0)
+
+    def test_nothing_else_is_in_there(self):
+        for kind in PROGRAMS:
+            if not os.path.exists(os.path.join(os.path.dirname(sidecar_binary()), PROGRAMS[kind][0])):
+                continue
+            with self.subTest(kind=kind):
+                image = Image(self.stack, kind)
+                programs = [p for p in image.files() if os.access(p, os.X_OK) and not os.path.islink(p)
+                            and ".so" not in os.path.basename(p)]
+                self.assertEqual([os.path.basename(p) for p in programs], [image.name])
+                for path in image.files():
+                    info = os.lstat(path)
+                    self.assertEqual(info.st_uid, 0, path)
+                    self.assertFalse(info.st_mode & (stat.S_ISUID | stat.S_ISGID), path)
+                    self.assertTrue(os.path.islink(path) or not info.st_mode & 0o022, path)
+                    self.assertNotIn(ROOT.encode(), self.content(path), path)
+
+    def test_it_is_small(self):
+        image = Image(self.stack, "sidecar")
+        packed = subprocess.run(["tar", "-C", image.root, "-cz", "."], capture_output=True, check=True).stdout
+        print(f"sidecar image: {image.bytes} bytes, {image.own_bytes} without libc, {len(packed)} packed")
+        if not is_sanitized(sidecar_binary()):
+            self.assertLess(image.own_bytes, SIZE_MAX)
+
+    def test_wrong_use_is_told(self):
+        script = os.path.join(ROOT, "deploy", "image-root")
+        for args, says in (((), "usage"), (("other", "/bin", "/nowhere"), "sidecar or injector"),
+                           (("sidecar", "/nowhere", "/nowhere"), "no bulkhead in"),
+                           (("sidecar", os.path.dirname(sidecar_binary()), "/tmp"), "there already")):
+            done = subprocess.run([script, *args], capture_output=True, text=True)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(says, done.stdout + done.stderr)
+
+    @staticmethod
+    def content(path):
+        """What an image must not tell: where it was built."""
+        if os.path.islink(path):
+            return b""
+        with open(path, "rb") as f:
+            return f.read()
+
+    @staticmethod
+    def one(image, name):
+        return next(p for p in image.files() if os.path.basename(p) == name)
+
+
+if __name__ == "__main__":
+    unittest.main()
