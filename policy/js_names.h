@@ -39,5 +39,22 @@ static inline size_t js_names_room(const struct js_names *m)
 enum err js_names_map(const struct js_names *m, struct span name, struct buf *out) ATTR_MUST_USE;
 /* True, and N as a part of stored, if stored is map(N) of this namespace for some N. */
 bool js_names_strip(const struct js_names *m, struct span stored, struct span *ret_name);
+/* The same for a descendant's; its prefix is what stands before N. Verified segment by segment. */
+bool js_names_strip_below(const struct js_names *m, struct span stored, struct span *ret_name);
+/* Whose prefix is it? False: nobody's, as js_names_init would write it. */
+bool js_names_owner(struct span prefix, struct ns_path *ret_path);
+
+/*
+ * What a namespace n calls C among the consumers of a descendant's stream (design.md 5.5):
+ *
+ *   "~~" map(C)        a/b: ~~a~b~~C        root: ~~~C
+ *
+ * Inside its own streams nobody can name a consumer so: JS_READER is refused there, and hidden.
+ */
+#define JS_READER SPAN_LIT("~~")
+enum err js_names_map_consumer(const struct js_names *reader, struct span name,
+                               struct buf *out) ATTR_MUST_USE;
+bool js_names_strip_consumer(const struct js_names *reader, struct span stored,
+                             struct span *ret_name);
 
 #endif

@@ -206,6 +206,13 @@ bool ns_path_is_ancestor(const struct ns_path *a, const struct ns_path *b)
     return n == head_bytes(b, a->segments) && memcmp(a->text, b->text, n) == 0;
 }
 
+bool ns_path_is_nearer(const struct ns_path *a, const struct ns_path *b)
+{
+    if (a->segments != b->segments)
+        return a->segments < b->segments;
+    return strcmp(a->text, b->text) < 0;
+}
+
 struct ns_path ns_path_head(const struct ns_path *path, unsigned segments)
 {
     CHECK(segments <= path->segments);

@@ -55,6 +55,9 @@ struct span ns_path_segment(const struct ns_path *path, unsigned i);
 bool ns_path_equal(const struct ns_path *a, const struct ns_path *b);
 /* Proper ancestor: a is above b and not b itself. The root is above everything else. */
 bool ns_path_is_ancestor(const struct ns_path *a, const struct ns_path *b);
+/* Of two descendants, does a win where both have something of one name? Fewest segments, then the
+ * order of paths (design.md 4.5). */
+bool ns_path_is_nearer(const struct ns_path *a, const struct ns_path *b);
 /* The path of the first `segments` segments (<= path->segments). */
 struct ns_path ns_path_head(const struct ns_path *path, unsigned segments);
 

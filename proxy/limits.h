@@ -90,6 +90,10 @@ enum {
      * header block. The server's own answers stay below 1 MiB but for subjects of a large stream.
      */
     LIMIT_NATS_JS_BODY_BYTES = 8 * 1024 * 1024,
+    /* A read of a descendant's stream that is kept until it is known whose that is, and such
+     * streams that one connection remembers. */
+    LIMIT_NATS_VIEW_BYTES = 16 * 1024,
+    LIMIT_NATS_VIEW_STREAMS = 16,
     /* Requests to JetStream's API that one connection waits for; the oldest one is forgotten.
      * Clients wait for one, administration tools for a few. */
     LIMIT_NATS_JS_PENDING = 256,

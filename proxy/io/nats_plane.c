@@ -207,6 +207,10 @@ static enum err init_servers(struct nats_plane *p, const struct nats_plane_optio
         ns->tls_app = o->tls.listen_cert != NULL && *o->tls.listen_cert != '\0';
         ns->map = *map;
         js_names_init(&ns->names, o->ns);
+        if (map->sees_below) {
+            ns->streams = o->streams;
+            ns->stream_patterns = o->stream_patterns;
+        }
         ns->counters = &p->conns.loop->counters;
         if (!set_credentials(ns, o, up))
             return config_error(error, "user, password or token is longer than 255 bytes", up);

@@ -43,7 +43,8 @@ const struct js_row js_rows[] = {
      js_consumer_answer, TYPE("consumer_create")},
     {"CONSUMER.INFO", true, JS_REST_CONSUMER, JS_ASK, NULL, js_consumer_answer,
      TYPE("consumer_info")},
-    {"CONSUMER.NAMES", true, JS_REST_NONE, JS_ASK, NULL, js_error_answer, TYPE("consumer_names")},
+    {"CONSUMER.NAMES", true, JS_REST_NONE, JS_ASK, NULL, js_consumer_names_answer,
+     TYPE("consumer_names")},
     {"CONSUMER.LIST", true, JS_REST_NONE, JS_ASK, NULL, js_consumer_list_answer,
      TYPE("consumer_list")},
     {"CONSUMER.DELETE", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
@@ -150,10 +151,13 @@ bool js_api_parse(struct span subject, struct js_call *ret_call)
     return false;
 }
 
-static enum err append_token(struct buf *out, struct span token)
+/* ERR_FOREIGN: a reserved name. */
+static enum err append_consumer(const struct nats_ns *ns, struct span name, struct buf *out)
 {
     enum err e = buf_append_byte(out, '.');
-    return e == ERR_OK ? buf_append(out, token) : e;
+    if (e == ERR_OK)
+        (void)js_consumer_map(ns, name, out, &e);
+    return e;
 }
 
 enum err js_api_map(const struct nats_ns *ns, const struct js_call *call, struct buf *out)
@@ -167,7 +171,7 @@ enum err js_api_map(const struct nats_ns *ns, const struct js_call *call, struct
             e = js_names_map(&ns->names, call->stream, out);
     }
     if (e == ERR_OK && call->consumer.n != 0)
-        e = append_token(out, call->consumer);
+        e = append_consumer(ns, call->consumer, out);
     if (e != ERR_OK || call->subject.n == 0)
         return e;
     e = buf_append_byte(out, '.');

@@ -55,7 +55,8 @@ extern const size_t js_row_count;
 bool js_api_is(struct span subject);
 /* False: an API subject that is not in the table. */
 bool js_api_parse(struct span subject, struct js_call *ret_call);
-/* Appends the subject for the server. ERR_LIMIT: the stream's name is too long. ERR_NOMEM. */
+/* Appends the subject for the server. ERR_LIMIT: the stream's name is too long; ERR_FOREIGN: the
+ * consumer's is reserved (js_names.h). ERR_NOMEM. */
 enum err js_api_map(const struct nats_ns *ns, const struct js_call *call,
                     struct buf *out) ATTR_MUST_USE;
 /* The reverse, appended: a server says in a 503 what nobody listens to. False: no such subject, or

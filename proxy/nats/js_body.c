@@ -19,6 +19,7 @@ struct splice {
     struct span stream;                         /* to_up: for a stream without subjects */
     struct js_refused refused;                  /* to_up */
     bool has_subjects, has_mirror, has_sources; /* the last one of each counts */
+    uint32_t hidden, total_less; /* to the application: items left out; how many a total is less */
 };
 
 /* Of one object. */
@@ -48,7 +49,13 @@ static enum err map_text(struct splice *x, enum js_kind kind, struct span text, 
         return e == ERR_LIMIT ? refuse(x, JS_NAME_TOO_LONG) : e;
     }
     if (kind == JS_GROUP)
-        return subject_map_group(&x->ns->map, 0, text, out);
+        return subject_map_group(&js_reader(x->ns)->map, SUBJECT_EVENTS, text, out);
+    if (kind == JS_CONSUMER) {
+        enum err e = ERR_OK;
+        if (js_consumer_map(x->ns, text, out, &e))
+            return e;
+        return refuse(x, e == ERR_LIMIT ? JS_NAME_TOO_LONG : JS_RESERVED);
+    }
     if (kind == JS_EVENT)
         return js_subject_event(x->ns, text, out);
     if (kind == JS_LOOKUP)
@@ -92,7 +99,11 @@ static enum err strip_text(struct splice *x, enum js_kind kind, struct span text
     if (!is_own && kind == JS_NAME)
         is_own = js_names_strip(&x->ns->names, text, &own);
     else if (!is_own && kind == JS_GROUP)
-        is_own = strip_group(x->ns, text, &own);
+        is_own = strip_group(js_reader(x->ns), text, &own);
+    else if (!is_own && kind == JS_CONSUMER)
+        is_own = js_consumer_strip(x->ns, text, &own);
+    else if (!is_own && kind == JS_DELIVER)
+        is_own = js_subject_strip(js_reader(x->ns), text, &own);
     else if (!is_own)
         is_own = js_subject_strip(x->ns, text, &own);
     return is_own ? buf_append(out, own) : ERR_FOREIGN;
@@ -131,6 +142,7 @@ static enum err splice_items(struct splice *x, const struct js_member *m, unsign
     struct json_items w;
     if (json_items_begin(&w, value) != ERR_OK)
         return buf_append(x->out, value);
+    enum js_kind kind = m->kind == JS_CONSUMERS ? JS_CONSUMER : JS_FILTER;
     bool more = true, any = false;
     enum err e = buf_append_byte(x->out, '[');
     while (e == ERR_OK) {
@@ -143,11 +155,13 @@ static enum err splice_items(struct splice *x, const struct js_member *m, unsign
             e = buf_append_byte(x->out, ',');
         if (e == ERR_OK)
             e = m->schema != NULL ? splice_object(x, m->schema, depth + 1, item)
-                                  : splice_text(x, JS_FILTER, item);
-        if (is_left_out(x, e, before))
+                                  : splice_text(x, kind, item);
+        if (is_left_out(x, e, before)) {
+            x->hidden++;
             e = ERR_OK;
-        else
+        } else {
             any = true;
+        }
     }
     return e == ERR_OK ? buf_append_byte(x->out, ']') : e;
 }
@@ -198,6 +212,14 @@ static bool has_items(struct span value)
            more;
 }
 
+static enum err splice_total(struct splice *x, struct span value)
+{
+    uint32_t total;
+    if (x->total_less == 0 || !json_get_uint(value, UINT32_MAX, &total))
+        return buf_append(x->out, value);
+    return buf_printf(x->out, "%u", total - (total < x->total_less ? total : x->total_less));
+}
+
 static enum err splice_member(struct splice *x, const struct js_member *m, struct place *at,
                               struct span value)
 {
@@ -212,6 +234,7 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
         x->has_sources = has_items(value);
         return splice_items(x, m, at->depth, value);
     case JS_FILTERS:
+    case JS_CONSUMERS:
     case JS_OBJECTS:
         return splice_items(x, m, at->depth, value);
     case JS_OBJECT:
@@ -222,6 +245,8 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
         return buf_append_byte(x->out, '0');
     case JS_PASS:
         return buf_append(x->out, value);
+    case JS_TOTAL:
+        return splice_total(x, value);
     case JS_DENIED:
         return x->to_up && !is_null(value) && !span_eq(value, SPAN_LIT("\"\""))
                    ? refuse(x, JS_EXTERNAL)
@@ -235,6 +260,7 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
     case JS_DELIVER:
     case JS_FILTER:
     case JS_GROUP:
+    case JS_CONSUMER:
     case JS_HEADERS:
     case JS_TEXT:
         break;
@@ -356,7 +382,8 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
             break;
         size_t before = buf_len(x->out);
         e = splice_member(x, row, &at, m.value);
-        if (row->kind != JS_NAME && is_left_out(x, e, before))
+        bool is_whole = row->kind == JS_NAME || row->kind == JS_CONSUMER;
+        if (!is_whole && is_left_out(x, e, before))
             e = buf_append(x->out, row->schema == NULL ? SPAN_LIT("\"\"") : SPAN_LIT("null"));
     }
     /* The object's "}" is its last byte but blanks. */
@@ -404,6 +431,11 @@ enum err js_body_strip(const struct nats_ns *ns, const struct js_member *schema,
     struct splice x = {.ns = ns, .out = out};
     size_t before = buf_len(out);
     enum err e = splice_object(&x, schema, 0, body);
+    if (e == ERR_OK && x.hidden != 0) { /* a total may stand before what is left out */
+        x.total_less = x.hidden;
+        buf_truncate(out, before);
+        e = splice_object(&x, schema, 0, body);
+    }
     if (e != ERR_OK)
         buf_truncate(out, before);
     return e;

@@ -20,6 +20,7 @@ enum js_refusal {
     JS_NAME_TOO_LONG, /* a stream's name with its prefix is longer than the server takes */
     JS_EXTERNAL,      /* a member that reaches out of the slice */
     JS_BAD_JSON,      /* does not parse, or has a name beyond ASCII */
+    JS_RESERVED,      /* a consumer's name that stands for another reader */
     JS_UNKNOWN        /* text in a member that the table does not know */
 };
 

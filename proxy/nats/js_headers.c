@@ -51,7 +51,7 @@ static enum err map_value(const struct nats_ns *ns, enum value value, struct spa
 
 static bool strip_word(const struct nats_ns *ns, struct span word, struct span *ret_word)
 {
-    return js_subject_strip(ns, word, ret_word) || js_names_strip(&ns->names, word, ret_word);
+    return js_shown_subject(ns, word, ret_word) || js_shown_stream(ns, word, ret_word);
 }
 
 static enum err strip_fields(const struct nats_ns *ns, struct span v, struct buf *out)
@@ -76,20 +76,20 @@ static enum err strip_value(const struct nats_ns *ns, enum value value, struct s
     struct span word = v;
     switch (value) {
     case VALUE_STREAM:
-        *ret_changed = js_names_strip(&ns->names, v, &word);
+        *ret_changed = js_shown_stream(ns, v, &word);
         return *ret_changed ? buf_append(out, word) : ERR_OK;
     case VALUE_SUBJECT:
-        *ret_changed = js_subject_strip(ns, v, &word) || js_nowhere_strip(ns, v, &word);
+        *ret_changed = js_shown_subject(ns, v, &word) || js_nowhere_strip(ns, v, &word);
         if (*ret_changed)
             return buf_append(out, word);
-        *ret_changed = js_api_strip(ns, v, out, &e) || js_reply_strip(ns, v, out, &e);
+        *ret_changed = js_api_strip(ns, v, out, &e) || js_shown_reply(ns, v, out, &e);
         return e;
     case VALUE_REPLY:
-        *ret_changed = js_reply_strip(ns, v, out, &e);
+        *ret_changed = js_shown_reply(ns, v, out, &e);
         return e;
     case VALUE_FIELDS:
         /* Only if the stream is an own one: anything else an application wrote itself. */
-        *ret_changed = js_names_strip(&ns->names, v, &word);
+        *ret_changed = js_shown_stream(ns, v, &word);
         return *ret_changed ? strip_fields(ns, v, out) : ERR_OK;
     }
     return e;

@@ -39,8 +39,9 @@ static enum err read_request(const struct nats_ns *ns, struct span body, struct 
         buf_consume(&text, buf_len(&text));
         buf_consume(&list->subject, buf_len(&list->subject));
         e = json_text_decode(m.value, &text);
-        if (e == ERR_OK)
-            e = js_subject_filter(ns, buf_span(&text), &list->subject);
+        if (e == ERR_OK && buf_len(&text) != 0)
+            e = list->sees_below ? js_subject_below(ns, buf_span(&text), &list->subject)
+                                 : js_subject_filter(ns, buf_span(&text), &list->subject);
     }
     buf_deinit(&text);
     return e;
@@ -52,6 +53,7 @@ enum err js_list_begin(const struct nats_ns *ns, const struct js_call *call, str
     struct js_list *list = calloc(1, sizeof *list);
     if (list == NULL)
         return ERR_NOMEM;
+    list->sees_below = call->row->policy == JS_NAMES && ns->stream_patterns != 0;
     enum err e = buf_append(&list->head, call->head);
     if (e == ERR_OK)
         e = read_request(ns, body, list);
@@ -118,6 +120,27 @@ static bool is_own_info(const struct nats_ns *ns, struct span item)
     return e == ERR_OK && own;
 }
 
+/* The name of a descendant's listed stream: the nearest one is kept. */
+static enum err take_below(const struct nats_ns *ns, struct js_list *list, struct span item)
+{
+    struct buf text = {0};
+    struct span name;
+    struct ns_path path;
+    enum err e = json_is_string(item) ? json_text_decode(item, &text) : ERR_SYNTAX;
+    struct span stored = buf_span(&text);
+    if (e == ERR_OK && js_names_strip_below(&ns->names, stored, &name) &&
+        js_stream_is_listed(ns, name) &&
+        js_names_owner(span_head(stored, stored.n - name.n), &path) &&
+        (!list->any_below || ns_path_is_nearer(&path, &list->nearest))) {
+        list->any_below = true;
+        list->nearest = path;
+        buf_consume(&list->below, buf_len(&list->below));
+        e = json_text_append(&list->below, name);
+    }
+    buf_deinit(&text);
+    return e == ERR_SYNTAX ? ERR_OK : e;
+}
+
 static enum err take_item(const struct nats_ns *ns, struct js_list *list, bool infos,
                           struct span item)
 {
@@ -133,6 +156,8 @@ static enum err take_item(const struct nats_ns *ns, struct js_list *list, bool i
         buf_truncate(&list->items, before);
     list->own += own;
     list->shown += asked_for;
+    if (e == ERR_FOREIGN && list->sees_below && buf_len(&list->subject) != 0)
+        e = take_below(ns, list, item);
     return e == ERR_FOREIGN ? ERR_OK : e;
 }
 
@@ -252,5 +277,11 @@ enum err js_list_page(const struct nats_ns *ns, struct js_list *list, const stru
     }
     list->next += page.items;
     *ret_done = page.items == 0 || list->next >= page.total;
+    if (*ret_done && list->own == 0 && list->any_below && list->skip == 0) {
+        list->own = 1;
+        e = buf_append(&list->items, buf_span(&list->below));
+    }
+    if (e != ERR_OK)
+        return e;
     return *ret_done ? write_answer(ns, list, body, out) : ERR_OK;
 }

@@ -63,8 +63,8 @@ static const struct js_member consumer_config[] = {
     {"filter_subjects", JS_FILTERS, NULL},
     {"deliver_subject", JS_DELIVER, NULL},
     {"deliver_group", JS_GROUP, NULL},
-    {"durable_name", JS_PASS, NULL},
-    {"name", JS_PASS, NULL},
+    {"durable_name", JS_CONSUMER, NULL},
+    {"name", JS_CONSUMER, NULL},
     {"description", JS_PASS, NULL},
     {"deliver_policy", JS_PASS, NULL},
     {"opt_start_time", JS_PASS, NULL},
@@ -156,14 +156,20 @@ const struct js_member js_stream_answer[] = {
 };
 
 const struct js_member js_consumer_answer[] = {
-    {"stream_name", JS_NAME, NULL},
-    {"config", JS_OBJECT, consumer_config},
+    {"stream_name", JS_NAME, NULL},         {"name", JS_CONSUMER, NULL},
+    {"config", JS_OBJECT, consumer_config}, {"error", JS_OBJECT, error},
+    {"offline_reason", JS_TEXT, NULL},      END,
+};
+
+const struct js_member js_consumer_names_answer[] = {
+    {"consumers", JS_CONSUMERS, NULL},
+    {"total", JS_TOTAL, NULL},
     {"error", JS_OBJECT, error},
-    {"offline_reason", JS_TEXT, NULL},
     END,
 };
 
 const struct js_member js_consumer_list_answer[] = {
+    {"total", JS_TOTAL, NULL},
     {"consumers", JS_OBJECTS, js_consumer_answer},
     {"error", JS_OBJECT, error},
     END,

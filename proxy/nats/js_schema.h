@@ -12,19 +12,22 @@
 #define NATS_JS_SCHEMA_H
 
 enum js_kind {
-    JS_NAME,     /* a stream's name */
-    JS_EVENT,    /* a subject to publish to */
-    JS_LOOKUP,   /* a literal one that messages were published to */
-    JS_DELIVER,  /* where a push consumer delivers to */
-    JS_FILTER,   /* a pattern of subjects */
-    JS_FILTERS,  /* an array of them */
-    JS_SUBJECTS, /* the same, of a stream: without any, a stream has its own name as its subject */
-    JS_SOURCE,   /* the source of a transform; without one it means everything */
-    JS_GROUP,    /* a queue group */
-    JS_OBJECT,   /* an object with a schema of its own */
-    JS_OBJECTS,  /* an array of them; one with a foreign name is left out */
-    JS_MIRROR,   /* JS_OBJECT of a stream that then has no subjects of its own */
-    JS_SOURCES,  /* JS_OBJECTS of such a one */
+    JS_NAME,      /* a stream's name */
+    JS_EVENT,     /* a subject to publish to */
+    JS_LOOKUP,    /* a literal one that messages were published to */
+    JS_DELIVER,   /* where a push consumer delivers to */
+    JS_FILTER,    /* a pattern of subjects */
+    JS_FILTERS,   /* an array of them */
+    JS_SUBJECTS,  /* the same, of a stream: without any, a stream has its own name as its subject */
+    JS_SOURCE,    /* the source of a transform; without one it means everything */
+    JS_GROUP,     /* a queue group */
+    JS_CONSUMER,  /* a consumer's name */
+    JS_CONSUMERS, /* an array of them; one of another reader is left out */
+    JS_TOTAL,     /* how many of them there are, with those left out */
+    JS_OBJECT,    /* an object with a schema of its own */
+    JS_OBJECTS,   /* an array of them; one with a foreign name is left out */
+    JS_MIRROR,    /* JS_OBJECT of a stream that then has no subjects of its own */
+    JS_SOURCES,   /* JS_OBJECTS of such a one */
     JS_BY_SUBJECT, /* an object whose members are named by subjects */
     JS_HEADERS,    /* a header block in base64 */
     JS_TEXT,       /* words for people that may quote names */
@@ -51,6 +54,7 @@ extern const struct js_member js_account_answer[];
 extern const struct js_member js_stream_answer[];
 extern const struct js_member js_consumer_answer[];
 extern const struct js_member js_consumer_list_answer[];
+extern const struct js_member js_consumer_names_answer[];
 extern const struct js_member js_get_answer[];
 /* The answer to a publish that a stream has taken, or not. */
 extern const struct js_member js_pub_ack[];

@@ -2,6 +2,8 @@
 /* js_subject - prefixes before subjects, the one token of $JS.ACK and $JS.FC, texts. */
 #include "nats/js_subject.h"
 
+#include "base/attr.h"
+
 enum err js_subject_event(const struct nats_ns *ns, struct span subject, struct buf *out)
 {
     if (subject.n == 0)
@@ -26,8 +28,9 @@ enum err js_subject_lookup(const struct nats_ns *ns, struct span subject, struct
     return append_class(ns, subject_map_goes_down(&ns->map, subject) ? 'd' : 'e', subject, out);
 }
 
-enum err js_subject_deliver(const struct nats_ns *ns, struct span subject, struct buf *out)
+enum err js_subject_deliver(const struct nats_ns *of, struct span subject, struct buf *out)
 {
+    const struct nats_ns *ns = js_reader(of);
     bool listens = subject.n != 0 && subject_is_literal(subject) &&
                    (subject_map_sub_slices(&ns->map, subject) & 1u << SUBJECT_DELIVERY) != 0;
     return append_class(ns, listens ? 'j' : 'e', subject, out);
@@ -103,7 +106,7 @@ static size_t split(struct span s, struct span *token, size_t max)
 
 /* $JS.ACK.<stream>.<consumer> and 5 numbers, or $JS.ACK.<domain>.<account>.<stream>.<consumer> and
  * 5 numbers or more; $JS.FC.<stream>.<consumer>.<id>, or with domain and account before them. */
-bool js_subject_stream(struct span subject, struct span *ret_stream)
+static bool find_names(struct span subject, struct span *ret_stream, struct span *ret_consumer)
 {
     struct span token[TOKENS_MAX];
     if (!span_has_prefix(subject, SPAN_LIT("$JS.")))
@@ -121,39 +124,133 @@ bool js_subject_stream(struct span subject, struct span *ret_stream)
                     memchr(token[3].p, '~', token[3].n) != NULL))
         return false;
     *ret_stream = token[is_short ? 2 : 4];
+    *ret_consumer = token[is_short ? 3 : 5];
     return ret_stream->n != 0;
 }
 
-/* subject with instead in the place of its part token. */
-static enum err replace(struct span subject, struct span token, struct span instead,
-                        struct buf *out)
+bool js_subject_stream(struct span subject, struct span *ret_stream)
 {
-    size_t before = (size_t)(token.p - subject.p);
-    enum err e = buf_append(out, span_head(subject, before));
-    if (e == ERR_OK)
-        e = buf_append(out, instead);
-    return e == ERR_OK ? buf_append(out, span_skip(subject, before + token.n)) : e;
+    struct span consumer;
+    return find_names(subject, ret_stream, &consumer);
+}
+
+/* subject with other names in the place of two of its tokens, which follow each other. */
+static enum err replace(struct span subject, struct span stream, struct span consumer,
+                        const struct span instead[4], struct buf *out)
+{
+    size_t before = (size_t)(stream.p - subject.p);
+    size_t behind = (size_t)(consumer.p - subject.p) + consumer.n;
+    struct span parts[] = {
+        span_head(subject, before), instead[0], instead[1], SPAN_LIT("."), instead[2], instead[3],
+        span_skip(subject, behind)};
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(parts) && e == ERR_OK; i++)
+        e = buf_append(out, parts[i]);
+    return e;
 }
 
 bool js_reply_map(const struct nats_ns *ns, struct span subject, struct buf *out,
                   enum err *ret_error)
 {
-    struct span stream;
-    if (!js_subject_stream(subject, &stream) || stream.n > js_names_room(&ns->names))
+    struct span stream, consumer;
+    struct buf name = {0};
+    if (!find_names(subject, &stream, &consumer) || stream.n > js_names_room(&ns->names))
         return false;
+    bool ok = js_consumer_map(ns, consumer, &name, ret_error);
     /* map(N) is a prefix and N. */
-    *ret_error = replace(subject, span_head(stream, 0), js_names_prefix(&ns->names), out);
-    return true;
+    if (ok && *ret_error == ERR_OK)
+        *ret_error = replace(
+            subject, stream, consumer,
+            (struct span[4]){js_names_prefix(&ns->names), stream, buf_span(&name), SPAN_NONE}, out);
+    buf_deinit(&name);
+    return ok;
 }
 
 bool js_reply_strip(const struct nats_ns *ns, struct span stored, struct buf *out,
                     enum err *ret_error)
 {
-    struct span stream, name;
-    if (!js_subject_stream(stored, &stream) || !js_names_strip(&ns->names, stream, &name))
+    struct span stream, consumer, name, shown;
+    if (!find_names(stored, &stream, &consumer) || !js_names_strip(&ns->names, stream, &name) ||
+        !js_consumer_strip(ns, consumer, &shown))
         return false;
-    *ret_error = replace(stored, stream, name, out);
+    *ret_error = replace(stored, stream, consumer,
+                         (struct span[4]){name, SPAN_NONE, shown, SPAN_NONE}, out);
     return true;
+}
+
+/* ---- a descendant's streams ---- */
+
+bool js_consumer_map(const struct nats_ns *ns, struct span name, struct buf *out,
+                     enum err *ret_error)
+{
+    bool is_reserved = ns->reader == NULL && span_has_prefix(name, JS_READER);
+    if (is_reserved)
+        *ret_error = ERR_FOREIGN;
+    else
+        *ret_error = ns->reader == NULL ? buf_append(out, name)
+                                        : js_names_map_consumer(&ns->reader->names, name, out);
+    return *ret_error != ERR_FOREIGN && *ret_error != ERR_LIMIT;
+}
+
+bool js_consumer_strip(const struct nats_ns *ns, struct span stored, struct span *ret_name)
+{
+    if (ns->reader != NULL)
+        return js_names_strip_consumer(&ns->reader->names, stored, ret_name);
+    if (span_has_prefix(stored, JS_READER))
+        return false;
+    *ret_name = stored;
+    return true;
+}
+
+bool js_stream_is_listed(const struct nats_ns *ns, struct span name)
+{
+    for (unsigned i = 0; i < ns->stream_patterns; i++)
+        if (subject_pattern_matches(ns->streams[i], name))
+            return true;
+    return false;
+}
+
+bool js_shown_stream(const struct nats_ns *ns, struct span stored, struct span *ret_name)
+{
+    if (js_names_strip(&ns->names, stored, ret_name))
+        return true;
+    struct span name;
+    if (ns->stream_patterns == 0 || !js_names_strip_below(&ns->names, stored, &name) ||
+        !js_stream_is_listed(ns, name))
+        return false;
+    *ret_name = name;
+    return true;
+}
+
+bool js_shown_subject(const struct nats_ns *ns, struct span stored, struct span *ret_subject)
+{
+    char class;
+    return js_subject_strip(ns, stored, ret_subject) ||
+           subject_map_strip_below(&ns->map, stored, &class, ret_subject);
+}
+
+bool js_shown_reply(const struct nats_ns *ns, struct span stored, struct buf *out,
+                    enum err *ret_error)
+{
+    struct span stream, consumer, name, shown;
+    if (js_reply_strip(ns, stored, out, ret_error))
+        return true;
+    if (ns->stream_patterns == 0 || !find_names(stored, &stream, &consumer) ||
+        !js_shown_stream(ns, stream, &name) ||
+        !js_names_strip_consumer(&ns->names, consumer, &shown))
+        return false;
+    *ret_error = replace(stored, stream, consumer,
+                         (struct span[4]){name, SPAN_NONE, shown, SPAN_NONE}, out);
+    return true;
+}
+
+enum err js_subject_below(const struct nats_ns *ns, struct span pattern, struct buf *out)
+{
+    size_t at = buf_len(out);
+    enum err e = buf_append(out, span_of(ns->map.below.text, ns->map.below.n));
+    if (e == ERR_OK)
+        out->data[out->head + at + ns->map.class_at] = '*';
+    return e == ERR_OK ? buf_append(out, pattern) : e;
 }
 
 static bool is_name_byte(uint8_t c)

@@ -49,6 +49,28 @@ bool js_nowhere_strip(const struct nats_ns *ns, struct span stored, struct span 
  * other one, so no pattern of a slice, bh.*.n.> included, matches what follows. */
 enum err js_aside_append(const struct nats_ns *ns, struct buf *out) ATTR_MUST_USE;
 
+/* May a stream of this name be read of a descendant (view.streams)? */
+bool js_stream_is_listed(const struct nats_ns *ns, struct span name);
+/* What the application may be shown: its own, as above, or what a descendant's listed stream holds.
+ * What a consumer of ours delivers from there names that stream. */
+bool js_shown_stream(const struct nats_ns *ns, struct span stored, struct span *ret_name);
+bool js_shown_subject(const struct nats_ns *ns, struct span stored, struct span *ret_subject);
+bool js_shown_reply(const struct nats_ns *ns, struct span stored, struct buf *out,
+                    enum err *ret_error);
+/* bh.*.n*.P: own and all descendants', for a search among streams. */
+enum err js_subject_below(const struct nats_ns *ns, struct span pattern,
+                          struct buf *out) ATTR_MUST_USE;
+/* Who has made this consumer, the namespace itself or who reads its stream? */
+static inline const struct nats_ns *js_reader(const struct nats_ns *ns)
+{
+    return ns->reader == NULL ? ns : ns->reader;
+}
+/* A consumer's name, both ways. To the server: false if it is reserved, *ret_error = ERR_FOREIGN,
+ * or too long, ERR_LIMIT. To the application: false if it is another reader's. */
+bool js_consumer_map(const struct nats_ns *ns, struct span name, struct buf *out,
+                     enum err *ret_error);
+bool js_consumer_strip(const struct nats_ns *ns, struct span stored, struct span *ret_name);
+
 /* A text for people: own prefixes of names and subjects are taken out; a text that still holds a
  * stored subject says only that something is wrong. */
 enum err js_text_strip(const struct nats_ns *ns, struct span text, struct buf *out) ATTR_MUST_USE;

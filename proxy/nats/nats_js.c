@@ -8,6 +8,7 @@
 #include "limits.h"
 #include "nats/js_ack.h"
 #include "nats/js_subject.h"
+#include "nats/nats_js_view.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -28,12 +29,15 @@ void js_list_free(struct js_list *list)
     buf_deinit(&list->head);
     buf_deinit(&list->subject);
     buf_deinit(&list->items);
+    buf_deinit(&list->below);
     free(list);
 }
 
 void js_pending_free(struct js_pending *p)
 {
     js_list_free(p->list);
+    js_view_free(p->view);
+    js_holder_release(p->holder);
     free(p);
 }
 
@@ -46,6 +50,11 @@ void nats_js_free(struct nats_js **ref)
         struct js_pending *p = js->oldest;
         js->oldest = p->next;
         js_pending_free(p);
+    }
+    while (js->holders != NULL) {
+        struct js_holder *h = js->holders;
+        js->holders = h->next;
+        js_holder_release(h);
     }
     buf_deinit(&js->scratch);
     free(js);
@@ -82,6 +91,14 @@ enum err js_pending_add(struct nats_js *js, const struct js_row *row, struct spa
     *end = p;
     js->pending++;
     return ERR_OK;
+}
+
+struct js_pending *js_pending_newest(struct nats_js *js)
+{
+    struct js_pending *p = js->oldest;
+    while (p != NULL && p->next != NULL)
+        p = p->next;
+    return p;
 }
 
 struct js_pending *js_pending_take(struct nats_js *js, uint64_t number)
@@ -149,11 +166,11 @@ static bool needs_body(const struct js_call *call)
             call->row->policy == JS_LIST);
 }
 
-size_t nats_js_wants_of_app(const struct nats_line *l)
+size_t nats_js_wants_of_app(const struct nats_session *s, const struct nats_line *l)
 {
     struct js_call call;
     if (l->subject.p[0] == '$' && js_api_is(l->subject))
-        return js_api_parse(l->subject, &call) && needs_body(&call)
+        return js_api_parse(l->subject, &call) && (needs_body(&call) || js_view_wants(s, l, &call))
                    ? bounded((size_t)l->payload_bytes + END_BYTES)
                    : 0;
     return l->op == NATS_OP_HPUB ? bounded(header_bytes(l)) : 0;

@@ -22,6 +22,9 @@
 #include "nats/nats_session.h"
 #include "wire/nats_parse.h"
 
+struct js_view;
+struct js_holder;
+
 /* STREAM.NAMES or STREAM.LIST, page by page. */
 struct js_list {
     struct buf head;    /* of the request's subject: "$JS.API." or a domain's */
@@ -31,13 +34,21 @@ struct js_list {
     uint64_t skip;      /* the application's offset, in the own list */
     uint64_t own;       /* own ones seen so far */
     uint64_t shown;     /* of those, how many are in items */
+    /* A search by subject, in view subtree: where the namespace has none, the nearest descendant's
+     * listed one is found, or clients would not read what they may (view.streams). */
+    bool sees_below;
+    bool any_below;
+    struct ns_path nearest;
+    struct buf below; /* its name, as JSON */
 };
 
 struct js_pending {
     struct js_pending *next; /* newer */
     uint64_t number;
     const struct js_row *row;
-    struct js_list *list; /* of lists, else NULL */
+    struct js_list *list;     /* of lists, else NULL */
+    struct js_view *view;     /* of a read that may go on elsewhere, else NULL */
+    struct js_holder *holder; /* whose names the answer holds; NULL: the own ones */
     size_t reply_bytes;
     uint8_t reply[]; /* R, as the application wrote it */
 };
@@ -45,9 +56,10 @@ struct js_pending {
 struct nats_js {
     struct js_pending *oldest;
     unsigned pending;
-    uint64_t number;    /* of the last request */
-    bool subscribed;    /* to our inbox */
-    struct buf scratch; /* one subject or reply while a line is written */
+    uint64_t number;           /* of the last request */
+    bool subscribed;           /* to our inbox */
+    struct js_holder *holders; /* of listed streams, last one first */
+    struct buf scratch;        /* one subject or reply while a line is written */
 };
 
 /* The session's, made when first needed. ERR_NOMEM. */
@@ -57,7 +69,7 @@ void nats_js_free(struct nats_js **js);
 struct buf *nats_js_scratch(struct nats_session *s);
 
 /* How many bytes behind the line are needed before it can be dealt with; 0: none. */
-size_t nats_js_wants_of_app(const struct nats_line *l);
+size_t nats_js_wants_of_app(const struct nats_session *s, const struct nats_line *l);
 size_t nats_js_wants_of_up(const struct nats_session *s, const struct nats_line *l, struct span in);
 
 /* A publish to "$JS.…". False: it is an ordinary subject. */
@@ -78,6 +90,7 @@ enum err js_inbox_append(const struct nats_session *s, uint64_t number,
 /* Remember a request; takes list. ERR_NOMEM (list is freed). */
 enum err js_pending_add(struct nats_js *js, const struct js_row *row, struct span reply,
                         struct js_list *list) ATTR_MUST_USE;
+struct js_pending *js_pending_newest(struct nats_js *js);
 /* Takes the request with that number out; NULL: forgotten. Free it with js_pending_free. */
 struct js_pending *js_pending_take(struct nats_js *js, uint64_t number);
 void js_pending_free(struct js_pending *p);
@@ -86,6 +99,9 @@ void js_list_free(struct js_list *list);
 /* A message to the application's reply, in the place of the server's answer. type: of the row. */
 enum err js_say(struct nats_session *s, struct span reply, struct span header,
                 struct span body) ATTR_MUST_USE;
+/* A line of our own to the server, where no payload passes. ERR_NATS_CONTROL_LINE. */
+enum err js_publish(struct nats_session *s, struct span subject, struct span reply,
+                    struct span body) ATTR_MUST_USE;
 struct js_error {
     unsigned code, err_code;
     const char *text;

@@ -6,6 +6,7 @@
 #include "nats/js_body.h"
 #include "nats/js_headers.h"
 #include "nats/nats_js.h"
+#include "nats/nats_js_view.h"
 #include "nats/nats_state.h"
 #include "wire/nats_write.h"
 
@@ -110,7 +111,8 @@ static enum err answer_body(struct nats_session *s, const struct js_pending *p, 
                             struct span body)
 {
     struct buf answer = {0};
-    enum err e = js_body_strip(s->ns, p->row->answer, body, &answer);
+    const struct nats_ns *of = p->holder == NULL ? s->ns : p->holder->ns;
+    enum err e = js_body_strip(of, p->row->answer, body, &answer);
     if (e == ERR_OK)
         e = say(s, p, header, buf_span(&answer));
     else if (e == ERR_SYNTAX || e == ERR_FOREIGN)
@@ -123,6 +125,12 @@ static enum err answer_body(struct nats_session *s, const struct js_pending *p, 
 static enum err deliver(struct nats_session *s, struct js_pending *p, struct span header,
                         struct span body)
 {
+    bool tell = true;
+    if (p->view != NULL) {
+        enum err e = js_view_answer(s, p, body, &body, &tell);
+        if (e != ERR_OK || !tell)
+            return e;
+    }
     if (body.n == 0) {
         enum err e = say(s, p, header, body);
         return e == ERR_OK ? nats_expect_ok(s, true) : e;

@@ -10,6 +10,7 @@
 #include "nats/js_body.h"
 #include "nats/js_subject.h"
 #include "nats/nats_js.h"
+#include "nats/nats_js_view.h"
 #include "nats/nats_state.h"
 #include "wire/json_text.h"
 #include "wire/nats_write.h"
@@ -31,6 +32,25 @@ enum err js_say(struct nats_session *s, struct span reply, struct span header, s
     enum err e = nats_write_pub(out, subject_map_pub_prefix(&s->ns->map), &line);
     if (e == ERR_OK)
         e = buf_append(out, header);
+    if (e == ERR_OK)
+        e = buf_append(out, body);
+    return e == ERR_OK ? buf_append(out, SPAN_LIT("\r\n")) : e;
+}
+
+enum err js_publish(struct nats_session *s, struct span subject, struct span reply,
+                    struct span body)
+{
+    char size[16];
+    struct nats_line line = {
+        .op = NATS_OP_PUB,
+        .subject = subject,
+        .reply = reply,
+        .payload_text = span_of(size, (size_t)snprintf(size, sizeof size, "%zu", body.n)),
+    };
+    if (nats_write_pub_bytes(SPAN_NONE, &line) > LIMIT_NATS_CONTROL_LINE)
+        return ERR_NATS_CONTROL_LINE;
+    struct buf *out = nats_voice(s, SIDE_UP);
+    enum err e = nats_write_pub(out, SPAN_NONE, &line);
     if (e == ERR_OK)
         e = buf_append(out, body);
     return e == ERR_OK ? buf_append(out, SPAN_LIT("\r\n")) : e;
@@ -99,6 +119,19 @@ static enum err refuse_name(struct nats_session *s, const struct nats_line *l,
     return refuse(s, l, row, &error, in);
 }
 
+/* A consumer's name that stands for another reader: nobody here has made it. */
+static enum err refuse_reserved(struct nats_session *s, const struct nats_line *l,
+                                const struct js_row *row, struct span *in)
+{
+    static const struct js_error missing = {404, 10014, "consumer not found"};
+    static const struct js_error reserved = {400, 10052,
+                                             "bulkhead: a consumer's name does not begin with ~~"};
+    count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
+    if (row->policy == JS_DIRECT)
+        return pass_nowhere(s, l, in);
+    return refuse(s, l, row, row->request == js_consumer_request ? &reserved : &missing, in);
+}
+
 static enum err refuse_body(struct nats_session *s, const struct nats_line *l,
                             const struct js_row *row, const struct js_refused *refused,
                             struct span *in)
@@ -111,6 +144,8 @@ static enum err refuse_body(struct nats_session *s, const struct nats_line *l,
     switch (refused->why) {
     case JS_NAME_TOO_LONG:
         return refuse_name(s, l, row, in);
+    case JS_RESERVED:
+        return refuse_reserved(s, l, row, in);
     case JS_UNKNOWN:
         snprintf(text, sizeof text,
                  "bulkhead: \"%s\" is not known to this sidecar and could name what is outside",
@@ -218,6 +253,8 @@ static enum err send(struct nats_session *s, const struct nats_line *l, const st
     enum err e = js_api_map(s->ns, call, &x->subject);
     if (e == ERR_LIMIT)
         return refuse_name(s, l, row, in);
+    if (e == ERR_FOREIGN)
+        return refuse_reserved(s, l, row, in);
     bool is_held = row->request != NULL || row->policy == JS_NAMES || row->policy == JS_LIST;
     if (e == ERR_OK && is_held && l->payload_bytes > LIMIT_NATS_JS_BODY_BYTES - CRLF_BYTES)
         return refuse(s, l, row, &too_large, in);
@@ -254,6 +291,10 @@ static enum err request(struct nats_session *s, const struct nats_line *l, struc
         count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
         return refuse(s, l, call.row, &denied, in);
     }
+    if (js_view_wants(s, l, &call))
+        return js_view_request(s, l, &call, in);
+    if (call.row->policy == JS_ASK)
+        js_view_forget(s->js, call.stream);
     struct outgoing x = {0};
     enum err e = send(s, l, &call, &x, in);
     buf_deinit(&x.subject);
@@ -297,7 +338,9 @@ bool nats_js_publish(struct nats_session *s, const struct nats_line *l, struct s
     *ret_error = ERR_NOMEM;
     if (subject == NULL)
         return true;
-    if (!js_reply_map(s->ns, l->subject, subject, ret_error))
+    const struct js_holder *h = js_view_find(s->js, stream);
+    const struct nats_ns *of = h == NULL || h->ns == NULL ? s->ns : h->ns;
+    if (!js_reply_map(of, l->subject, subject, ret_error))
         return false;
     if (*ret_error == ERR_OK)
         *ret_error = acknowledge(s, l, subject, in);

@@ -35,7 +35,12 @@ struct nats_signer {
 /* What all sessions of one sidecar share. Owned by io; lives longer than every session. */
 struct nats_ns {
     struct subject_map map;
-    struct js_names names;     /* of streams; of the same path as map */
+    struct js_names names; /* of streams; of the same path as map */
+    /* view.streams: whose names may be read of a descendant; borrowed. None in view own. */
+    const struct span *streams;
+    unsigned stream_patterns;
+    /* NULL, but of a descendant whose stream is read: the session's own, who reads it. */
+    const struct nats_ns *reader;
     struct counters *counters; /* borrowed */
     char host[256];            /* of the listener, as INFO shows it: URL-safe */
     uint16_t port;

@@ -60,7 +60,7 @@ static enum err strip_reply(struct nats_session *s, struct nats_line *l, bool *r
         return ERR_OK;
     struct buf *text = l->reply.p[0] == '$' ? nats_js_scratch(s) : NULL;
     enum err e = l->reply.p[0] == '$' && text == NULL ? ERR_NOMEM : ERR_OK;
-    if (text != NULL && js_reply_strip(s->ns, l->reply, text, &e)) {
+    if (text != NULL && js_shown_reply(s->ns, l->reply, text, &e)) {
         l->reply = buf_span(text);
         return e;
     }

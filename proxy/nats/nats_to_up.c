@@ -129,7 +129,7 @@ static enum err publish(struct nats_session *s, const struct nats_line *l, struc
         return ERR_NATS_HEADERS;
     if (nats_write_pub_bytes(subject_map_pub_prefix(&s->ns->map), l) > LIMIT_NATS_CONTROL_LINE)
         return ERR_NATS_CONTROL_LINE;
-    size_t want = nats_js_wants_of_app(l);
+    size_t want = nats_js_wants_of_app(s, l);
     if (want > in->n)
         return nats_hold(s, SIDE_APP, raw, want, in);
     enum err e = ERR_OK;
