@@ -38,6 +38,7 @@ void etcd_call_deinit(struct etcd_call *c)
     etcd_lease_queue_free(&c->leases);
     etcd_watches_free(&c->watches);
     view_range_free(&c->range);
+    etcd_view_free(c);
 }
 
 /* ResponseHeader: cluster_id 1, member_id 2, revision 3, raft_term 4. The ids never change, so the
@@ -153,10 +154,14 @@ enum err etcd_call_feed_app(struct etcd_call *c, struct span in)
     struct span message;
     enum err e;
     CHECK(c->ns->has_tag || c->route->policy != ETCD_REWRITE);
+    if (c->views != NULL && etcd_call_has_later(c))
+        return etcd_view_wait_app(c, in);
     while (grpc_reader_next(&c->from_app, &in, &message, &e)) {
         e = request(c, message);
         if (e != ERR_OK)
             return e;
+        if (c->views != NULL && etcd_call_has_later(c))
+            return etcd_view_wait_app(c, in);
     }
     if (e == ERR_REQUEST_TOO_LARGE)
         explain_too_large(c, &c->from_app);
@@ -211,6 +216,8 @@ static enum err reply(struct etcd_call *c, struct span message)
         e = etcd_watches_reply(c->watches, message, &pass.watch);
     if (e != ERR_OK || pass.watch.is_hidden)
         return e;
+    if (pass.watch.view != NULL && pass.watch.events != 0)
+        return etcd_view_events(c, &pass.watch, message);
     e = pb_splice_in_place(c->route->response, &pass, writable(message), message.n, &message.n);
     if (e != ERR_OK)
         return e;
@@ -227,10 +234,14 @@ enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
 {
     struct span message;
     enum err e;
+    if (c->views != NULL && etcd_call_is_held(c))
+        return etcd_view_wait_up(c, in);
     while (grpc_reader_next(&c->from_up, &in, &message, &e)) {
         e = reply(c, message);
         if (e != ERR_OK)
             break;
+        if (c->views != NULL && etcd_call_is_held(c))
+            return etcd_view_wait_up(c, in);
     }
     if (e == ERR_REQUEST_TOO_LARGE)
         explain_too_large(c, &c->from_up);
@@ -277,6 +288,7 @@ static enum err resume_keep_alive(struct etcd_call *c)
 bool etcd_call_resume(struct etcd_call *c)
 {
     enum err e = ERR_UPSTREAM_LOST;
+    etcd_view_forget_up(c);
     buf_consume(&c->to_up, buf_len(&c->to_up));
     grpc_reader_deinit(&c->from_up);
     c->from_up = (struct grpc_reader){.max_bytes = LIMIT_GRPC_RESPONSE_BYTES};

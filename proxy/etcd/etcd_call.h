@@ -101,6 +101,7 @@ struct etcd_call {
     bool has_fragments;           /* Watch: a fragment was seen */
     struct etcd_watches *watches; /* Watch: to resume by; owned; NULL before the first request */
     struct view_range *range;     /* a read of several namespaces; owned; NULL: the own one's */
+    struct view_stream *views;    /* Watch: what watches of several namespaces wait for; owned */
     uint8_t health;               /* the last status answered, 0 = none */
 };
 
@@ -143,6 +144,26 @@ static inline bool etcd_call_in_prelude(const struct etcd_call *c)
 /* A read of several namespaces is complete: to_app holds all of the answer, and its head is ours.
  */
 bool etcd_call_is_answered(const struct etcd_call *c);
+
+/*
+ * Reads that watches of several namespaces need (etcd/view_watch.h), one at a time, over the unary
+ * lane. Meanwhile the stream's own bytes wait where their order matters.
+ *
+ *   wants_side ─> begin_side: the request ─> feed_side … ─> end_side: go on
+ *                     ^                                        │ the answer asks for another
+ *                     └──── lost: the same again ──────────────┘
+ */
+bool etcd_call_wants_side(const struct etcd_call *c);
+/* Writes the request's frame into *out, which is emptied, and names its method. */
+enum err etcd_call_begin_side(struct etcd_call *c, struct buf *out,
+                              struct span *ret_method) ATTR_MUST_USE;
+enum err etcd_call_feed_side(struct etcd_call *c, struct span in) ATTR_MUST_USE;
+/* Answered with this status, 0 or 11 (OutOfRange: the revision is compacted or future). */
+enum err etcd_call_end_side(struct etcd_call *c, int grpc_status) ATTR_MUST_USE;
+/* Upstream's bytes wait here: it should be held up. */
+bool etcd_call_is_held(const struct etcd_call *c);
+/* Requests of the application wait here: to_up has not ended, though the application has. */
+bool etcd_call_has_later(const struct etcd_call *c);
 
 /* grpc.health Watch, after the answer: appends a message if the status has changed since. For io to
  * call when ns->upstream_usable changes. */

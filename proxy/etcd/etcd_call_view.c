@@ -42,6 +42,8 @@ static enum err ask_next(struct etcd_call *c)
 enum err etcd_view_request(struct etcd_call *c, struct span message, bool *ret_taken)
 {
     *ret_taken = false;
+    if (c->route->kind == ETCD_KIND_WATCH)
+        return etcd_view_watch(c, message, ret_taken);
     if (c->route->kind != ETCD_KIND_RANGE && c->route->kind != ETCD_KIND_RANGE_STREAM)
         return ERR_OK;
     enum err e = view_range_begin(c->ns, message, &c->range);

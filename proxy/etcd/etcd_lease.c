@@ -185,7 +185,8 @@ bool etcd_lease_queue_pop(struct etcd_lease_queue *q, int64_t *ret_id)
 
 bool etcd_call_is_behind(const struct etcd_call *c)
 {
-    return c->leases != NULL && c->leases->n >= LIMIT_KEEPALIVES_IN_FLIGHT;
+    return (c->leases != NULL && c->leases->n >= LIMIT_KEEPALIVES_IN_FLIGHT) ||
+           etcd_call_has_later(c);
 }
 
 size_t etcd_call_queue_bytes(const struct etcd_call *c)
@@ -193,7 +194,8 @@ size_t etcd_call_queue_bytes(const struct etcd_call *c)
     size_t leases = c->leases == NULL
                         ? 0
                         : sizeof *c->leases + c->leases->cap * sizeof c->leases->id[0];
-    return leases + etcd_watches_bytes(c->watches) + view_range_bytes(c->range);
+    return leases + etcd_watches_bytes(c->watches) + view_range_bytes(c->range) +
+           etcd_view_bytes(c);
 }
 
 void etcd_lease_queue_free(struct etcd_lease_queue **q)

@@ -119,9 +119,22 @@ enum err etcd_prelude_end(struct etcd_call *c) ATTR_MUST_USE;
 /* etcd_call_view.c: *ret_taken: message is for several namespaces, and to_up holds the first of our
  * own requests. Only where ns->family is set. */
 enum err etcd_view_request(struct etcd_call *c, struct span message, bool *ret_taken) ATTR_MUST_USE;
+/* etcd_call_watch.c */
+enum err etcd_view_watch(struct etcd_call *c, struct span message, bool *ret_taken) ATTR_MUST_USE;
 enum err etcd_view_reply(struct etcd_call *c, struct span message) ATTR_MUST_USE;
 /* True: to_up holds the next request. */
 bool etcd_view_next(struct etcd_call *c, int grpc_status);
+/* A reply with events of a watch of several namespaces. */
+enum err etcd_view_events(struct etcd_call *c, const struct etcd_watch_verdict *verdict,
+                          struct span message) ATTR_MUST_USE;
+/* Bytes that have to wait their turn: of the application behind a create that is being filled, of
+ * upstream behind an event that is being fetched. */
+enum err etcd_view_wait_app(struct etcd_call *c, struct span in) ATTR_MUST_USE;
+enum err etcd_view_wait_up(struct etcd_call *c, struct span in) ATTR_MUST_USE;
+/* Upstream was lost: what waited of it will come again. */
+void etcd_view_forget_up(struct etcd_call *c);
+void etcd_view_free(struct etcd_call *c);
+size_t etcd_view_bytes(const struct etcd_call *c);
 /* An empty head, to be mended when the message is complete; e != ERR_OK: nothing is left of it. */
 size_t etcd_frame_begin(struct buf *out, enum err *e);
 void etcd_frame_end(struct buf *out, size_t at, enum err e);

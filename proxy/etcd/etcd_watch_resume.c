@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "etcd/view_watch.h"
 #include "wire/grpc_frame.h"
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
@@ -20,6 +21,7 @@ struct watch {
     uint32_t shown; /* events shown of the response that begins at next */
     uint32_t left;  /* of those, not yet seen again */
     bool is_recreating, is_cancelling;
+    struct view_watch *view; /* owned; NULL: of the own namespace */
     uint32_t n;
     uint8_t create[]; /* the mapped WatchCreateRequest without start_revision and watch_id */
 };
@@ -42,6 +44,9 @@ struct etcd_watches {
 static void forget(struct etcd_watches *w, struct list *l, size_t i)
 {
     w->bytes -= sizeof *l->at[i] + l->at[i]->n;
+    if (l->at[i]->view != NULL)
+        w->bytes -= l->at[i]->view->weighed;
+    view_watch_free(&l->at[i]->view);
     free(l->at[i]);
     memmove(&l->at[i], &l->at[i + 1], (l->n - i - 1) * sizeof(struct watch *));
     l->n--;
@@ -70,14 +75,20 @@ static void insert(struct list *l, size_t i, struct watch *watch)
     l->n++;
 }
 
+static void free_list(struct list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        view_watch_free(&l->at[i]->view);
+        free(l->at[i]);
+    }
+}
+
 void etcd_watches_free(struct etcd_watches **w)
 {
     if (*w == NULL)
         return;
-    for (size_t i = 0; i < (*w)->live.n; i++)
-        free((*w)->live.at[i]);
-    for (size_t i = 0; i < (*w)->pending.n; i++)
-        free((*w)->pending.at[i]);
+    free_list(&(*w)->live);
+    free_list(&(*w)->pending);
     free((*w)->live.at);
     free((*w)->pending.at);
     free(*w);
@@ -87,6 +98,13 @@ void etcd_watches_free(struct etcd_watches **w)
 size_t etcd_watches_bytes(const struct etcd_watches *w)
 {
     return w == NULL ? 0 : w->bytes;
+}
+
+void etcd_watches_weigh(struct etcd_watches *w, struct view_watch *view)
+{
+    size_t now = view_watch_bytes(view);
+    w->bytes += now - view->weighed;
+    view->weighed = now;
 }
 
 /* Where id is in live, or would be. */
@@ -211,6 +229,20 @@ enum err etcd_watches_request(struct etcd_watches **made, struct span mapped)
     return ERR_OK;
 }
 
+enum err etcd_watches_request_view(struct etcd_watches **made, struct span mapped,
+                                   struct view_watch **view)
+{
+    enum err e = etcd_watches_request(made, mapped);
+    if (e != ERR_OK)
+        return e;
+    struct etcd_watches *w = *made;
+    CHECK(w->pending.n != 0);
+    w->pending.at[w->pending.n - 1]->view = *view;
+    etcd_watches_weigh(w, *view);
+    *view = NULL;
+    return ERR_OK;
+}
+
 /* -- replies -- */
 struct reply {
     int64_t id, revision;
@@ -312,6 +344,8 @@ static enum err created(struct etcd_watches *w, const struct reply *r)
     if (watch->next == 0)
         watch->next = r->revision + 1;
     insert(&w->live, at, watch);
+    if (watch->view != NULL && watch->view->shown_from == 0)
+        watch->view->shown_from = r->revision + 1;
     return ERR_OK;
 }
 
@@ -355,15 +389,20 @@ enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
         return ERR_UPSTREAM_PROTOCOL;
     if (r.is_created)
         return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r);
+    ret->revision = r.revision;
+    ret->events = r.events;
+    ret->is_fragment = r.is_fragment;
     if (!find(w, r.id, &at)) {
         if (r.id == -1 && !r.is_canceled)
             w->progress_asked = false;
         return ERR_OK;
     }
+    struct watch *watch = w->live.at[at];
+    ret->view = r.is_canceled ? NULL : watch->view;
     if (r.is_canceled)
         forget(w, &w->live, at);
     else
-        progressed(w->live.at[at], &r, ret);
+        progressed(watch, &r, ret);
     return ERR_OK;
 }
 

@@ -24,15 +24,20 @@
 #include "base/buf.h"
 
 struct etcd_watches;
+struct view_watch; /* etcd/view_watch.h */
 
 /* What to do with a reply. */
 struct etcd_watch_verdict {
     bool is_hidden;         /* it is not for the application */
     bool is_recreate_error; /* a watch could not be created again: show `shown_id`, not created */
     int64_t shown_id;
-    uint32_t skip;  /* leave out so many events: they were shown */
-    bool ends_gap;  /* send it even without events: it ends a response in fragments */
-    bool hides_gap; /* do not send it if none of its events is left */
+    uint32_t skip;           /* leave out so many events: they were shown */
+    bool ends_gap;           /* send it even without events: it ends a response in fragments */
+    bool hides_gap;          /* do not send it if none of its events is left */
+    struct view_watch *view; /* shares; it is a watch of several namespaces */
+    int64_t revision;        /* the header's */
+    uint32_t events;
+    bool is_fragment;
 };
 
 void etcd_watches_free(struct etcd_watches **w);
@@ -41,8 +46,13 @@ size_t etcd_watches_bytes(const struct etcd_watches *w);
 
 /* A whole mapped WatchRequest is going upstream. *w is made when it is needed. ERR_NOMEM. */
 enum err etcd_watches_request(struct etcd_watches **w, struct span mapped) ATTR_MUST_USE;
+/* The same of a create_request that is a watch of several namespaces; *view is taken over. */
+enum err etcd_watches_request_view(struct etcd_watches **w, struct span mapped,
+                                   struct view_watch **view) ATTR_MUST_USE;
 /* Of a create_request without a watch_id, before it is mapped: which one to write, 0 = none. */
 int64_t etcd_watches_choose_id(struct etcd_watches *w);
+/* The memory of this watch's view has changed. */
+void etcd_watches_weigh(struct etcd_watches *w, struct view_watch *view);
 /* A WatchResponse as upstream sent it. ERR_UPSTREAM_PROTOCOL. */
 enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
                             struct etcd_watch_verdict *ret) ATTR_MUST_USE;

@@ -164,6 +164,8 @@ enum err view_gather_next(struct view_gather *g, struct buf *out)
     size_t before = buf_len(out);
     uint32_t most = LIMIT_TXN_OPS - (g->registry != GATHER_NO_REGISTRY);
     CHECK(!view_gather_is_done(g));
+    if (g->is_waiting) /* the same page once more */
+        g->to = g->from;
     g->from = g->to;
     g->is_waiting = true;
     while (g->to < g->n && g->to - g->from < most &&

@@ -58,7 +58,8 @@ static inline bool view_gather_is_done(const struct view_gather *g)
 {
     return g->at != 0 && g->to == g->n && g->registry == GATHER_NO_REGISTRY;
 }
-/* Appends the next page's request, a TxnRequest. Not when done. */
+/* Appends the next page's request, a TxnRequest; the same again if it was not answered. Not when
+ * done. */
 enum err view_gather_next(struct view_gather *g, struct buf *out) ATTR_MUST_USE;
 /* Takes a TxnResponse. ERR_UPSTREAM_PROTOCOL; ERR_REQUEST_TOO_LARGE: all pages together are more
  * than LIMIT_GRPC_RESPONSE_BYTES; ERR_NOMEM. *page is taken over: message lies in it at `at`. */

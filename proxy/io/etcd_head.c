@@ -128,21 +128,21 @@ void etcd_head_unknown(struct span path, char *text, size_t size)
 }
 
 /* -- the request upstream -- */
-size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *client,
-                         nghttp2_nv *nv)
+static size_t write_request(const struct etcd_stream *s, const struct h2_client *client,
+                            struct span method, const char *timeout, nghttp2_nv *nv)
 {
     size_t n = 0;
     nv[n++] = h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0);
     nv[n++] = h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":path"), etcd_call_method(&s->call), 0);
+    nv[n++] = h2_nv(SPAN_LIT(":path"), method, 0);
     nv[n++] = h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0);
     nv[n++] = h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0);
     nv[n++] = h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0);
     nv[n++] = h2_nv(SPAN_LIT("grpc-accept-encoding"), SPAN_LIT("identity"), 0);
     /* Every value of a timeout is another one: it would only push better entries out of the table.
      */
-    if (s->timeout[0] != '\0')
-        nv[n++] = h2_nv(SPAN_LIT("grpc-timeout"), span_str(s->timeout), NGHTTP2_NV_FLAG_NO_INDEX);
+    if (timeout[0] != '\0')
+        nv[n++] = h2_nv(SPAN_LIT("grpc-timeout"), span_str(timeout), NGHTTP2_NV_FLAG_NO_INDEX);
     n += etcd_auth_field(&s->plane->auth, nv + n);
     CHECK(n <= ETCD_HEAD_OWN_FIELDS);
     struct span block = buf_span(&s->head);
@@ -150,6 +150,18 @@ size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *cl
     while (n < H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS && h2_field_next(&block, &f))
         nv[n++] = h2_nv(f.name, f.value, f.flags);
     return n;
+}
+
+size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *client,
+                         nghttp2_nv *nv)
+{
+    return write_request(s, client, etcd_call_method(&s->call), s->timeout, nv);
+}
+
+size_t etcd_head_side(const struct etcd_stream *s, const struct h2_client *client,
+                      struct span method, nghttp2_nv *nv)
+{
+    return write_request(s, client, method, "", nv);
 }
 
 /* -- responses -- */

@@ -40,6 +40,10 @@ void etcd_head_unknown(struct span path, char *text, size_t size);
 size_t etcd_head_request(const struct etcd_stream *s, const struct h2_client *client,
                          nghttp2_nv *nv);
 
+/* The same for a read of our own that this call needs. */
+size_t etcd_head_side(const struct etcd_stream *s, const struct h2_client *client,
+                      struct span method, nghttp2_nv *nv);
+
 /* Response HEADERS of ours, appended to a block; then, or as trailers, the status. */
 enum err etcd_head_ok(struct buf *block) ATTR_MUST_USE;
 enum err etcd_head_status(struct buf *block, int status, const char *message) ATTR_MUST_USE;

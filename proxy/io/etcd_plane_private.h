@@ -39,8 +39,9 @@ struct etcd_plane {
     struct etcd_enroll enroll;
     /* Calls that wait for upstream, oldest first. */
     struct etcd_stream *waiting, **waiting_end;
-    unsigned waiting_n, resuming_n; /* resuming_n of them have begun and go on (design.md 4.6) */
-    struct etcd_stream *spare;      /* finished calls, to be used again */
+    unsigned waiting_n, resuming_n;   /* resuming_n of them have begun and go on (design.md 4.6) */
+    struct etcd_stream *side_waiting; /* those whose own reads wait for the unary lane */
+    struct etcd_stream *spare;        /* finished calls, to be used again */
     unsigned spare_n;
     size_t held_bytes; /* memory of all calls' messages */
     uv_timer_t timer;  /* the next deadline of a call that waits, or the next step of the drain */

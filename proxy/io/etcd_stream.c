@@ -48,6 +48,8 @@ void etcd_stream_move(struct etcd_stream *s, enum etcd_stream_state to)
     CHECK((moves[s->state] >> to & 1u) != 0);
     if (s->state == ETCD_STREAM_WAITING)
         unqueue(s);
+    if (to == ETCD_STREAM_ENDING)
+        etcd_stream_side_end(s);
     s->state = to;
     if (to == ETCD_STREAM_WAITING)
         queue(s);
@@ -268,6 +270,7 @@ static void feed(struct etcd_stream *s, struct span in)
             refuse(s, e);
         else
             h2_client_resume(&s->up);
+        etcd_stream_side(s);
     }
     bool room = buf_len(&s->call.to_up) <= LIMIT_OUT_HIGH_BYTES && !etcd_call_is_behind(&s->call);
     if (s->state == ETCD_STREAM_ENDING || room || !s->call.route->client_streams) {
@@ -310,7 +313,7 @@ static void request_ended(struct etcd_stream *s)
         refuse(s, e);
         return;
     }
-    s->up.body.ended = true;
+    s->up.body.ended = !etcd_call_has_later(&s->call);
     if (s->call.route->policy == ETCD_LOCAL)
         etcd_stream_answer(s);
     else if (s->state == ETCD_STREAM_GATHERING)
@@ -357,7 +360,7 @@ void etcd_stream_on_sent(struct h2_app_stream *app)
         buf_trim(&s->call.to_app);
         (void)etcd_stream_weigh(s);
     }
-    if (s->up_held == 0 || left > LIMIT_OUT_LOW_BYTES)
+    if (s->up_held == 0 || left > LIMIT_OUT_LOW_BYTES || etcd_call_is_held(&s->call))
         return;
     h2_client_consume(&s->up, s->up_held);
     s->up_held = 0;

@@ -49,10 +49,20 @@ enum etcd_stream_state {
     ETCD_STREAM_STATES
 };
 
+/* A read of our own that a stream of watches needs (etcd_stream_side.c). */
+struct etcd_side {
+    struct h2_up_stream up;
+    struct buf request;               /* owned */
+    struct etcd_stream *next, **link; /* of plane->side_waiting */
+    bool is_waiting;                  /* for the unary lane */
+    unsigned token;                   /* the number of the one that it was sent with */
+};
+
 struct etcd_stream {
     struct etcd_plane *plane; /* shares */
     struct h2_app_stream app;
     struct h2_up_stream up;
+    struct etcd_side side;
     struct etcd_call call; /* call.route == NULL: refused before it was known */
     enum etcd_stream_state state;
     struct etcd_stream *next, **link; /* of plane->waiting, or of plane->spare */

@@ -13,6 +13,13 @@ void etcd_stream_move(struct etcd_stream *s, enum etcd_stream_state to);
 void etcd_stream_give_up(struct etcd_stream *s);
 /* The whole answer is in to_app: send it with a head of ours; a stream that stays open stays so. */
 void etcd_stream_answer(struct etcd_stream *s);
+/* The call may need a read of its own: ask for it, unless that is under way. */
+void etcd_stream_side(struct etcd_stream *s);
+void etcd_stream_side_end(struct etcd_stream *s);
+/* The unary lane is usable: those that wait for it. */
+void etcd_stream_side_pump(struct etcd_plane *p);
+/* What was held up can move on. */
+void etcd_stream_give_windows(struct etcd_stream *s);
 /* Take stock of what the call's messages hold. False: all calls together hold too much. */
 bool etcd_stream_weigh(struct etcd_stream *s);
 /* Send it upstream, or have it wait. */

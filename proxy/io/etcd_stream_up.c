@@ -20,6 +20,16 @@ static void give_app_window(struct etcd_stream *s)
     s->app_held = 0;
 }
 
+void etcd_stream_give_windows(struct etcd_stream *s)
+{
+    give_app_window(s);
+    if (s->up_held == 0 || buf_len(&s->call.to_app) > LIMIT_OUT_HIGH_BYTES ||
+        etcd_call_is_held(&s->call))
+        return;
+    h2_client_consume(&s->up, s->up_held);
+    s->up_held = 0;
+}
+
 void etcd_stream_shorten_timeout(struct etcd_stream *s)
 {
     if (s->deadline_ms == 0)
@@ -123,6 +133,7 @@ void etcd_stream_pump(struct etcd_plane *p)
             (void)send_up(s);
         s = next;
     }
+    etcd_stream_side_pump(p);
 }
 
 /* -- resume -- */
@@ -285,12 +296,9 @@ static void on_data(struct h2_up_stream *up, struct span in)
     }
     if (s->app.head_sent)
         h2_server_resume(&s->app);
-    give_app_window(s); /* fewer answers are waited for */
     s->up_held += in.n;
-    if (buf_len(&s->call.to_app) <= LIMIT_OUT_HIGH_BYTES) {
-        h2_client_consume(up, s->up_held);
-        s->up_held = 0;
-    }
+    etcd_stream_give_windows(s); /* fewer answers are waited for */
+    etcd_stream_side(s);
 }
 
 static void on_trailers(struct h2_up_stream *up, struct span fields)

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etcd_stream_side.c - reads of our own that a stream of watches needs (etcd_call_wants_side), over
+ * the unary lane.
+ *
+ *   IDLE ── wanted ──> WAITING ── the lane is usable ──> ASKING ── answered ──> IDLE, or wanted
+ * again ^                               │ └──── the connection was lost, ─┘ or etcd does not know
+ * our token
+ *
+ * It ends with its stream: etcd_stream_move() to ENDING takes it back.
+ */
+#include "io/etcd_head.h"
+#include "io/etcd_stream_private.h"
+
+enum { GRPC_OUT_OF_RANGE = 11 };
+
+static const struct h2_up_handler side_events;
+
+static struct etcd_stream *of_side(struct h2_up_stream *up)
+{
+    return (struct etcd_stream *)(void *)((char *)up - offsetof(struct etcd_stream, side.up));
+}
+
+/* -- waiting -- */
+static void wait_side(struct etcd_stream *s)
+{
+    struct etcd_side *side = &s->side;
+    struct etcd_plane *p = s->plane;
+    if (side->is_waiting)
+        return;
+    side->is_waiting = true;
+    side->next = p->side_waiting;
+    side->link = &p->side_waiting;
+    if (side->next != NULL)
+        side->next->side.link = &side->next;
+    p->side_waiting = s;
+    etcd_link_want(&p->links[ETCD_LANE_UNARY]);
+}
+
+static void unwait_side(struct etcd_stream *s)
+{
+    struct etcd_side *side = &s->side;
+    if (!side->is_waiting)
+        return;
+    side->is_waiting = false;
+    *side->link = side->next;
+    if (side->next != NULL)
+        side->next->side.link = side->link;
+}
+
+/* -- asking -- */
+static void ask(struct etcd_stream *s)
+{
+    struct etcd_plane *p = s->plane;
+    struct etcd_side *side = &s->side;
+    struct h2_client *client = etcd_link_client(&p->links[ETCD_LANE_UNARY]);
+    struct span method;
+    bool allowed = etcd_auth_allows(&p->auth, ETCD_LANE_UNARY);
+    if (!allowed)
+        etcd_auth_want(&p->auth, ETCD_LANE_UNARY);
+    if (client == NULL || client->conn.ending || !p->ns.has_tag || !allowed) {
+        wait_side(s);
+        return;
+    }
+    enum err e = etcd_call_begin_side(&s->call, &side->request, &method);
+    side->up.handler = &side_events;
+    side->up.body = (struct h2_body){.bytes = &side->request, .ended = true};
+    side->token = p->auth.number;
+    if (e == ERR_OK) {
+        nghttp2_nv nv[H2_FIELDS_MAX + ETCD_HEAD_OWN_FIELDS];
+        size_t n = etcd_head_side(s, client, method, nv);
+        e = h2_client_request(client, &side->up, nv, n);
+    }
+    if (e == ERR_LIMIT) /* that connection is used up: another one comes */
+        wait_side(s);
+    else if (e != ERR_OK)
+        etcd_stream_finish(s, e, NULL);
+    else
+        unwait_side(s);
+}
+
+void etcd_stream_side(struct etcd_stream *s)
+{
+    if (s->call.views == NULL || s->state == ETCD_STREAM_ENDING || s->side.up.client != NULL ||
+        !etcd_call_wants_side(&s->call))
+        return;
+    ask(s);
+}
+
+void etcd_stream_side_pump(struct etcd_plane *p)
+{
+    struct etcd_stream *s = p->side_waiting;
+    p->side_waiting = NULL;
+    while (s != NULL) {
+        struct etcd_stream *next = s->side.next;
+        s->side.is_waiting = false;
+        ask(s); /* may wait again */
+        s = next;
+    }
+}
+
+void etcd_stream_side_end(struct etcd_stream *s)
+{
+    unwait_side(s);
+    h2_client_cancel(&s->side.up);
+    buf_deinit(&s->side.request);
+}
+
+/* -- answers -- */
+/* Its bytes of the stream can move on. */
+static void go_on(struct etcd_stream *s)
+{
+    if (!etcd_stream_weigh(s)) {
+        etcd_stream_finish(s, ERR_LIMIT, NULL);
+        return;
+    }
+    if (s->app.request_ended && !etcd_call_has_later(&s->call))
+        s->up.body.ended = true;
+    h2_client_resume(&s->up);
+    if (s->app.head_sent)
+        h2_server_resume(&s->app);
+    etcd_stream_give_windows(s);
+    etcd_stream_side(s);
+}
+
+static void on_trailers(struct h2_up_stream *up, struct span fields)
+{
+    struct etcd_stream *s = of_side(up);
+    int status = etcd_head_find_status(fields);
+    struct span text = h2_field_find(fields, SPAN_LIT("grpc-message"));
+    h2_client_cancel(up);
+    if (status != 0 && etcd_auth_is_stale(&s->plane->auth, s->side.token, status, text)) {
+        ask(s);
+        return;
+    }
+    enum err e = ERR_UPSTREAM_LOST;
+    if (status == 0 || status == GRPC_OUT_OF_RANGE)
+        e = etcd_call_end_side(&s->call, status);
+    if (e != ERR_OK)
+        etcd_stream_finish(s, e, NULL);
+    else
+        go_on(s);
+}
+
+static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
+{
+    if (ended)
+        on_trailers(up, fields);
+}
+
+static void on_data(struct h2_up_stream *up, struct span in)
+{
+    struct etcd_stream *s = of_side(up);
+    size_t n = in.n;
+    enum err e = etcd_call_feed_side(&s->call, in);
+    if (e == ERR_OK && !etcd_stream_weigh(s))
+        e = ERR_LIMIT;
+    if (e != ERR_OK)
+        etcd_stream_finish(s, e, NULL);
+    else
+        h2_client_consume(up, n);
+}
+
+static void on_sent(struct h2_up_stream *up)
+{
+    (void)up;
+}
+
+static void on_closed(struct h2_up_stream *up, uint32_t code)
+{
+    (void)code;
+    etcd_stream_finish(of_side(up), ERR_UPSTREAM_PROTOCOL, NULL);
+}
+
+static void on_lost(struct h2_up_stream *up, bool sent)
+{
+    (void)sent; /* a read may be repeated */
+    wait_side(of_side(up));
+}
+
+static const struct h2_up_handler side_events = {.on_head = on_head,
+                                                 .on_data = on_data,
+                                                 .on_trailers = on_trailers,
+                                                 .on_sent = on_sent,
+                                                 .on_closed = on_closed,
+                                                 .on_lost = on_lost};
