@@ -89,8 +89,11 @@ enum err etcd_head_read(struct etcd_stream *s, struct span fields, struct etcd_h
             h.is_compressed = !span_eq(f.value, SPAN_LIT("identity")) && f.value.n != 0;
         }
     }
+    h.is_head = span_eq(method, SPAN_LIT("HEAD"));
     if (h.http_status != 0)
         h.route = NULL;
+    else if (!is_grpc(type) && (h.is_head || span_eq(method, SPAN_LIT("GET"))))
+        h.is_plain = true;
     else if (!is_grpc(type))
         refuse(&h, 415, 3, "invalid gRPC request content-type", type);
     else if (!span_eq(method, SPAN_LIT("POST")))
@@ -198,6 +201,20 @@ enum err etcd_head_refusal(const struct etcd_head *head, struct buf *out)
     if (e == ERR_OK)
         e = add(out, SPAN_LIT("content-type"), SPAN_LIT("application/grpc"));
     return e != ERR_OK ? e : etcd_head_status(out, head->grpc_status, head->why);
+}
+
+enum err etcd_head_plain(const struct http1_response *r, struct buf *out)
+{
+    char status[12], length[24];
+    int status_n = snprintf(status, sizeof status, "%d", r->status);
+    int length_n = snprintf(length, sizeof length, "%zu", r->body.n);
+    const char *type = r->content_type != NULL ? r->content_type : "text/plain; charset=utf-8";
+    enum err e = add(out, SPAN_LIT(":status"), span_of(status, (size_t)status_n));
+    if (e == ERR_OK)
+        e = add(out, SPAN_LIT("content-type"), span_str(type));
+    if (e == ERR_OK)
+        e = add(out, SPAN_LIT("content-length"), span_of(length, (size_t)length_n));
+    return e != ERR_OK ? e : add(out, SPAN_LIT("cache-control"), SPAN_LIT("no-store"));
 }
 
 enum err etcd_head_response(struct span *fields, struct buf *filtered)

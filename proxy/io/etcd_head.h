@@ -16,6 +16,7 @@
 #define IO_ETCD_HEAD_H
 
 #include "io/etcd_stream.h"
+#include "wire/http1.h"
 
 enum { ETCD_HEAD_OWN_FIELDS = 9 };
 
@@ -23,6 +24,7 @@ struct etcd_head {
     const struct etcd_route *route; /* NULL: unknown */
     struct span path, encoding;     /* borrow the block */
     bool is_compressed;             /* grpc-encoding is something */
+    bool is_plain, is_head;         /* a GET, or a HEAD, that is no gRPC */
     int http_status;                /* 0, or refused below gRPC */
     int grpc_status;
     char why[ETCD_DETAIL_BYTES]; /* of the refusal */
@@ -33,6 +35,8 @@ enum err etcd_head_read(struct etcd_stream *s, struct span fields,
                         struct etcd_head *ret_head) ATTR_MUST_USE;
 /* The whole answer to a request that is no gRPC call, appended. */
 enum err etcd_head_refusal(const struct etcd_head *head, struct buf *out) ATTR_MUST_USE;
+/* HEADERS that answer a plain HTTP request, appended. */
+enum err etcd_head_plain(const struct http1_response *r, struct buf *out) ATTR_MUST_USE;
 /* grpc-go's words for a path that no route has: unknown service, unknown method, malformed. */
 void etcd_head_unknown(struct span path, char *text, size_t size);
 

@@ -21,22 +21,21 @@ static struct http1_response plain(int status, const char *text)
     return (struct http1_response){.status = status, .body = span_str(text)};
 }
 
-enum err etcd_http1_answer(const struct etcd_plane *p, const struct http1_request *r,
-                           struct buf *out)
+struct http1_response etcd_http1_find(const struct etcd_plane *p, enum http1_method method,
+                                      struct span path, char *text)
 {
-    char text[160];
     const char *why = "";
     bool ready = etcd_plane_is_ready(p, &why);
     struct http1_response answer;
-    if (r->method != HTTP1_GET && r->method != HTTP1_HEAD)
-        answer = plain(span_has_prefix(r->path, SPAN_LIT("/v3")) ? 404 : 405, not_found);
-    else if (span_eq(r->path, SPAN_LIT("/health")))
-        answer = health(ready, why, text, sizeof text);
-    else if (span_eq(r->path, SPAN_LIT("/livez")))
+    if (method != HTTP1_GET && method != HTTP1_HEAD)
+        answer = plain(span_has_prefix(path, SPAN_LIT("/v3")) ? 404 : 405, not_found);
+    else if (span_eq(path, SPAN_LIT("/health")))
+        answer = health(ready, why, text, ETCD_HTTP1_TEXT_BYTES);
+    else if (span_eq(path, SPAN_LIT("/livez")))
         answer = plain(200, "ok\n");
-    else if (span_eq(r->path, SPAN_LIT("/readyz")))
+    else if (span_eq(path, SPAN_LIT("/readyz")))
         answer = plain(ready ? 200 : 503, ready ? "ok\n" : why);
-    else if (span_eq(r->path, SPAN_LIT("/version")))
+    else if (span_eq(path, SPAN_LIT("/version")))
         answer = (struct http1_response){
             .status = 200,
             .content_type = "application/json",
@@ -44,7 +43,15 @@ enum err etcd_http1_answer(const struct etcd_plane *p, const struct http1_reques
                              "\"" BULKHEAD_VERSION "\"}")};
     else
         answer = plain(404, not_found);
-    answer.head_only = r->method == HTTP1_HEAD;
+    answer.head_only = method == HTTP1_HEAD;
+    return answer;
+}
+
+enum err etcd_http1_answer(const struct etcd_plane *p, const struct http1_request *r,
+                           struct buf *out)
+{
+    char text[ETCD_HTTP1_TEXT_BYTES];
+    struct http1_response answer = etcd_http1_find(p, r->method, r->path, text);
     answer.keep_alive = r->keep_alive;
     return http1_write(out, &answer);
 }

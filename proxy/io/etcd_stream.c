@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "io/etcd_head.h"
+#include "io/etcd_http1.h"
 #include "io/etcd_stream_private.h"
 
 enum { SPARE_BUF_BYTES = 1024 }; /* what a spare call keeps of each buffer, at most */
@@ -95,6 +96,8 @@ static void stream_free(struct etcd_stream *s)
     p->held_bytes -= s->held_bytes;
     if (s->call.route != NULL)
         etcd_call_deinit(&s->call);
+    else
+        buf_deinit(&s->call.to_app); /* of a plain request */
     buf_deinit(&s->early);
     empty(&s->again);
     empty(&s->head);
@@ -222,6 +225,29 @@ static void serve(struct etcd_stream *s, const struct etcd_route *route)
         etcd_stream_begin_up(s);
 }
 
+/* As etcd: GET and HEAD that are no gRPC are answered when the request is whole. */
+static void begin_plain(struct etcd_stream *s, const struct etcd_head *head)
+{
+    char text[ETCD_HTTP1_TEXT_BYTES];
+    struct http1_response r = etcd_http1_find(s->plane, head->is_head ? HTTP1_HEAD : HTTP1_GET,
+                                              head->path, text);
+    s->is_plain = true;
+    buf_consume(&s->head, buf_len(&s->head)); /* nothing goes upstream */
+    enum err e = etcd_head_plain(&r, &s->head);
+    if (e == ERR_OK && !r.head_only)
+        e = buf_append(&s->call.to_app, r.body);
+    if (e != ERR_OK)
+        etcd_stream_give_up(s);
+}
+
+static void answer_plain(struct etcd_stream *s)
+{
+    etcd_stream_move(s, ETCD_STREAM_ENDING);
+    s->app.body.ended = true;
+    if (h2_server_head(&s->app, buf_span(&s->head)) != ERR_OK)
+        etcd_stream_give_up(s);
+}
+
 struct h2_app_stream *etcd_stream_on_request(struct h2_server *server, int32_t id,
                                              struct span fields)
 {
@@ -245,6 +271,8 @@ struct h2_app_stream *etcd_stream_on_request(struct h2_server *server, int32_t i
             h2_server_answer(&s->app, buf_span(&answer_fields)) != ERR_OK)
             etcd_stream_give_up(s);
         buf_deinit(&answer_fields);
+    } else if (head.is_plain) {
+        begin_plain(s, &head);
     } else if (head.route == NULL) {
         refuse_unknown(s, head.path);
     } else if (head.is_compressed) {
@@ -283,7 +311,10 @@ void etcd_stream_on_data(struct h2_app_stream *app, struct span in)
 {
     struct etcd_stream *s = etcd_stream_of_app(app);
     s->app_held += in.n;
-    if (s->state == ETCD_STREAM_ENDING || !s->is_early)
+    if (s->is_plain) { /* nobody reads it */
+        h2_server_consume(app, s->app_held);
+        s->app_held = 0;
+    } else if (s->state == ETCD_STREAM_ENDING || !s->is_early)
         feed(s, in);
     else if (buf_append(&s->early, in) != ERR_OK || !etcd_stream_weigh(s))
         etcd_stream_finish(s, ERR_NOMEM, NULL);
@@ -308,6 +339,10 @@ static void request_ended(struct etcd_stream *s)
 {
     if (s->state == ETCD_STREAM_ENDING)
         return;
+    if (s->is_plain) {
+        answer_plain(s);
+        return;
+    }
     enum err e = etcd_call_end_app(&s->call);
     if (e != ERR_OK) {
         refuse(s, e);

@@ -78,6 +78,7 @@ struct etcd_stream {
     bool is_again;            /* etcd did not know our token: sent again, once */
     unsigned token;           /* the number of the one that it was sent with */
     struct buf again;         /* owned; what was sent, where a token can become stale */
+    bool is_plain;            /* plain HTTP: its answer is in head and call.to_app */
     bool is_early;            /* the tag is not known: bytes go to early */
     struct buf early;         /* owned */
 };

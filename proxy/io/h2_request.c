@@ -34,6 +34,21 @@ static bool is_connection_specific(struct span name, struct span value)
     return span_eq(name, SPAN_LIT("te")) && !span_eq(value, SPAN_LIT("trailers"));
 }
 
+/* RFC 9110 8.6: digits; said twice it must be the same. */
+static bool read_length(struct h2_request *r, struct span value)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] < '0' || value.p[i] > '9' || n > UINT32_MAX)
+            return false;
+        n = 10 * n + (uint64_t)(value.p[i] - '0');
+    }
+    bool is_same = !r->has_length || r->length == n;
+    r->has_length = true;
+    r->length = n;
+    return is_same && value.n != 0;
+}
+
 void h2_request_field(struct h2_request *r, struct span name, struct span value)
 {
     if (name.n != 0 && name.p[0] == ':') {
@@ -45,11 +60,17 @@ void h2_request_field(struct h2_request *r, struct span name, struct span value)
     r->has_regular = true;
     r->is_bad |= !nghttp2_check_header_name(name.p, name.n) ||
                  !nghttp2_check_header_value(value.p, value.n) ||
-                 is_connection_specific(name, value);
+                 is_connection_specific(name, value) ||
+                 (span_eq(name, SPAN_LIT("content-length")) && !read_length(r, value));
 }
 
 bool h2_request_is_good(const struct h2_request *r)
 {
     const unsigned needed = SEEN_METHOD | SEEN_PATH | SEEN_SCHEME;
     return !r->is_bad && (r->seen & needed) == needed;
+}
+
+bool h2_request_is_good_trailer(const struct h2_request *r)
+{
+    return !r->is_bad && r->seen == 0;
 }

@@ -16,6 +16,8 @@
 struct h2_request {
     unsigned seen;    /* pseudo fields, a bit each */
     bool has_regular; /* pseudo fields may not follow */
+    bool has_length;
+    uint64_t length; /* content-length, if has_length */
     bool is_bad;
 };
 
@@ -23,5 +25,7 @@ struct h2_request {
 void h2_request_field(struct h2_request *r, struct span name, struct span value);
 /* At the end of the block. */
 bool h2_request_is_good(const struct h2_request *r);
+/* The block was the request's trailers: no pseudo field may stand there (RFC 9113 8.1). */
+bool h2_request_is_good_trailer(const struct h2_request *r);
 
 #endif

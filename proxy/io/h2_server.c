@@ -187,6 +187,8 @@ void h2_server_attach(struct h2_server *s, int32_t id, struct h2_app_stream *a)
 {
     a->server = s;
     a->id = id;
+    a->has_length = s->request.has_length;
+    a->body_left = s->request.length;
     a->next = s->streams;
     a->link = &s->streams;
     s->streams = a;
@@ -213,13 +215,43 @@ static struct h2_app_stream *stream_of(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-static void on_end_stream(nghttp2_session *session, const nghttp2_frame *frame, struct h2_server *s)
+static void remember_ended(struct h2_server *s, int32_t id)
+{
+    s->ended[s->ended_at] = id;
+    s->ended_at = (s->ended_at + 1) % H2_ENDED_MAX;
+}
+
+static bool was_ended(const struct h2_server *s, int32_t id)
+{
+    bool is_there = false;
+    for (unsigned i = 0; i < H2_ENDED_MAX; i++)
+        is_there |= s->ended[i] == id;
+    return is_there;
+}
+
+/* Frames that nghttp2 would overlook: on streams that it has forgotten, and PRIORITY. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+{
+    const struct h2_server *s = arg;
+    if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0)
+        return nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+    if ((hd->type != NGHTTP2_DATA && hd->type != NGHTTP2_HEADERS) ||
+        hd->stream_id > nghttp2_session_get_last_proc_stream_id(session) ||
+        stream_of(session, hd->stream_id) != NULL || !was_ended(s, hd->stream_id))
+        return 0;
+    return nghttp2_session_terminate_session(session, NGHTTP2_STREAM_CLOSED);
+}
+
+static int on_end_stream(nghttp2_session *session, const nghttp2_frame *frame, struct h2_server *s)
 {
     struct h2_app_stream *a = stream_of(session, frame->hd.stream_id);
     if (a == NULL || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
-        return;
+        return 0;
     a->request_ended = true;
+    if (a->has_length && a->body_left != 0)
+        return nghttp2_submit_rst_stream(session, 0, a->id, NGHTTP2_PROTOCOL_ERROR);
     s->handler->on_ended(a);
+    return 0;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -248,18 +280,32 @@ static int on_request(struct h2_server *s, int32_t id)
     return 0;
 }
 
+/* A request, or its trailers, which end it. */
+static int on_headers(struct h2_server *s, const nghttp2_frame *frame)
+{
+    nghttp2_session *session = s->conn.session;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        if (on_request(s, frame->hd.stream_id) != 0)
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
+    } else if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
+               !h2_request_is_good_trailer(&s->request)) {
+        return nghttp2_submit_rst_stream(session, 0, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
+    }
+    return on_end_stream(session, frame, s);
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2_server *s = arg;
-    int32_t id = frame->hd.stream_id;
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST &&
-        on_request(s, id) != 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        return on_headers(s, frame);
+    if (frame->hd.type == NGHTTP2_DATA)
+        return on_end_stream(session, frame, s);
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        remember_ended(s, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
         !h2_conn_pinged(&s->conn, frame->ping.opaque_data))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
-        on_end_stream(session, frame, s);
     return 0;
 }
 
@@ -274,6 +320,9 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (a == NULL)
         return nghttp2_session_consume_stream(session, id, n) == 0 ? 0
                                                                    : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (a->has_length && n > a->body_left)
+        return nghttp2_submit_rst_stream(session, 0, id, NGHTTP2_PROTOCOL_ERROR);
+    a->body_left -= a->has_length ? n : 0;
     s->handler->on_data(a, span_of(p, n));
     return 0;
 }
@@ -282,8 +331,11 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 {
     (void)arg;
     struct h2_app_stream *a = stream_of(session, id);
-    if (a != NULL)
-        detach(a, code);
+    if (a == NULL)
+        return 0;
+    if (a->request_ended)
+        remember_ended(a->server, id);
+    detach(a, code);
     return 0;
 }
 
@@ -329,6 +381,8 @@ static ssize_t pull(nghttp2_session *session, int32_t id, uint8_t *to, size_t ma
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     ssize_t n = h2_body_pull(&a->body, max, flags);
     if ((*flags & NGHTTP2_DATA_FLAG_EOF) == 0)
+        return n;
+    if (buf_len(&a->trailers) == 0) /* plain HTTP */
         return n;
     nghttp2_nv nv[H2_FIELDS_MAX];
     size_t nv_n = to_nv(buf_span(&a->trailers), nv);
@@ -410,6 +464,7 @@ static nghttp2_session_callbacks *new_callbacks(void)
     nghttp2_session_callbacks *cb = NULL;
     if (nghttp2_session_callbacks_new(&cb) != 0)
         return NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);

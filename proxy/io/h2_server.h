@@ -13,6 +13,10 @@
  * Ways it ends: h2_server_answer() (trailers only), h2_server_reset(), the application resets it or
  * its connection goes (on_closed with the code). on_closed is the last call for a stream, once.
  *
+ * nghttp2 would keep each closed stream, 15 MiB a connection at our limit of streams, only to know
+ * DATA and HEADERS on one that the application itself had ended: a connection error. The last few
+ * ids do; to frames on older ones happens nothing.
+ *
  * More than LIMIT_H2_OUTBOUND_ACKS unread answers to pings and SETTINGS, or
  * resets faster than LIMIT_H2_RESETS_*, end the connection.
  */
@@ -25,6 +29,8 @@
 
 struct h2_server;
 
+enum { H2_ENDED_MAX = 32 }; /* ids of streams that the application ended, remembered */
+
 /* One request of the application. Embedded in whoever serves it; zeroed = attached to nothing. */
 struct h2_app_stream {
     struct h2_server *server; /* shares; NULL: the stream is gone */
@@ -32,6 +38,8 @@ struct h2_app_stream {
     int32_t id;
     bool head_sent;     /* response HEADERS were submitted */
     bool request_ended; /* END_STREAM was received */
+    bool has_length;    /* the request said how long its body is: */
+    uint64_t body_left; /* so much of it has not come */
     struct h2_body body;
     struct buf trailers; /* its embedder's; a header block, sent when the body is empty */
 };
@@ -57,7 +65,9 @@ struct h2_server {
     struct h2_server *next, **link;          /* of the owner's list */
     struct h2_app_stream *streams;
     struct h2_request request; /* of the header block being received */
-    struct buf early;          /* owned; bytes until the kind is known; HTTP/1: the request head */
+    int32_t ended[H2_ENDED_MAX];
+    unsigned ended_at; /* the next one to be overwritten */
+    struct buf early;  /* owned; bytes until the kind is known; HTTP/1: the request head */
     struct http1_parser http1;
 };
 

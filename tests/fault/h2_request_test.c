@@ -5,7 +5,7 @@
 #include "support/support.h"
 
 /* name=value fields, separated by '|'. */
-static bool is_good(const char *fields)
+static struct h2_request read_block(const char *fields)
 {
     struct h2_request r = {0};
     struct span rest = span_str(fields);
@@ -18,6 +18,12 @@ static bool is_good(const char *fields)
         size_t name_n = (size_t)(equals - field.p);
         h2_request_field(&r, span_of(field.p, name_n), span_skip(field, name_n + 1));
     }
+    return r;
+}
+
+static bool is_good(const char *fields)
+{
+    struct h2_request r = read_block(fields);
     return h2_request_is_good(&r);
 }
 
@@ -56,6 +62,11 @@ static void what_http2_forbids_is_bad(void **state)
         CALL "|keep-alive=1",
         CALL "|proxy-connection=close",
         CALL "|te=gzip",
+        CALL "|content-length=",
+        CALL "|content-length=-1",
+        CALL "|content-length=0x1",
+        CALL "|content-length=1|content-length=2",
+        CALL "|content-length=99999999999",
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (is_good(rows[i]))
@@ -69,11 +80,35 @@ static void what_http2_forbids_is_bad(void **state)
     assert_false(h2_request_is_good(&r));
 }
 
+static void a_length_is_read(void **state)
+{
+    (void)state;
+    struct h2_request r = read_block(CALL "|content-length=2097157|content-length=2097157");
+    assert_true(h2_request_is_good(&r));
+    assert_true(r.has_length);
+    assert_int_equal(r.length, 2097157);
+    r = read_block(CALL);
+    assert_false(r.has_length);
+}
+
+static void trailers_have_no_pseudo_fields(void **state)
+{
+    (void)state;
+    struct h2_request r = read_block("a=b");
+    assert_true(h2_request_is_good_trailer(&r));
+    r = read_block(":path=/a.B/C");
+    assert_false(h2_request_is_good_trailer(&r));
+    r = read_block("a=b|connection=close");
+    assert_false(h2_request_is_good_trailer(&r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_of_real_clients_are_good),
         cmocka_unit_test(what_http2_forbids_is_bad),
+        cmocka_unit_test(a_length_is_read),
+        cmocka_unit_test(trailers_have_no_pseudo_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
