@@ -183,8 +183,17 @@ def playground(s, sidecars):
     for (name, path), sidecar in zip(TENANTS, sidecars):
         print(f"\n  metrics of {path}: http://{sidecar.health}/metrics", end="")
     print("\n", flush=True)
-    while all(p.running() for p in sidecars):
-        time.sleep(0.5)
+    stay_up(sidecars)
+
+
+def stay_up(sidecars):
+    """Until Ctrl-C."""
+    try:
+        while all(p.running() for p in sidecars):
+            time.sleep(0.5)
+    except Stopped:
+        print("\nStopping. Nothing stays behind.", flush=True)
+        return
     raise real.StackError("a sidecar ended by itself")
 
 
@@ -206,10 +215,7 @@ def tell(once):
             scene(s)
         print(paint("1", "All of it held." if s.failed == 0 else f"{s.failed} claims did not hold."))
         if not once and s.failed == 0:
-            try:
-                playground(s, sidecars)
-            except Stopped:
-                print("\nStopping. Nothing stays behind.", flush=True)
+            playground(s, sidecars)
         return 1 if s.failed else 0
 
 
@@ -219,7 +225,7 @@ def on_signal(number, frame):
     raise Stopped(number)
 
 
-def main():
+def main(tell):
     for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(n, on_signal)
     try:
@@ -235,4 +241,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(tell))

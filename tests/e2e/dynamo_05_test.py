@@ -16,7 +16,7 @@ import cases
 import stack as real
 
 PYTHON = os.path.join(real.ROOT, "build", "venv-dynamo-0.5", "bin", "python")
-MODEL = os.path.join(os.path.dirname(os.path.realpath(__file__)), "dynamo_05_model.py")
+MODEL = os.path.join(os.path.dirname(os.path.realpath(__file__)), "dynamo_model.py")
 KV_EVENTS = "namespace-dynamo-component-backend-kv-events"
 
 

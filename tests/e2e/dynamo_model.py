@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a model that a tokenizer and a mock engine can load, without weights: dynamo_05_model.py DIRECTORY"""
+"""Writes a model that a tokenizer and a mock engine can load, without weights: dynamo_model.py DIRECTORY"""
 
 import json
 import os
