@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum {
-    GRPC_HEAD_BYTES = 5,
     WIRE_VARINT = 0,
     WIRE_LEN = 2,
 };
@@ -57,9 +56,18 @@ static size_t put_list(uint8_t *out, const struct etcd_shape *s)
     return at + put_varint(out + at, s->list_keys);
 }
 
+static size_t put_head(uint8_t *out, size_t n)
+{
+    out[0] = 0;
+    for (int i = 0; i < 4; i++) {
+        out[1 + i] = (uint8_t)(n >> (8 * (3 - i)));
+    }
+    return ETCD_GRPC_HEAD_BYTES + n;
+}
+
 size_t etcd_msg_request(uint8_t *out, enum etcd_op op, const struct etcd_shape *s, uint32_t key)
 {
-    uint8_t *body = out + GRPC_HEAD_BYTES;
+    uint8_t *body = out + ETCD_GRPC_HEAD_BYTES;
     char name[ETCD_KEY_BYTES_MAX];
     size_t name_n = make_key(name, s, key);
     size_t n = 0;
@@ -69,11 +77,40 @@ size_t etcd_msg_request(uint8_t *out, enum etcd_op op, const struct etcd_shape *
         n = put_bytes(body, 1, name, name_n);
         n += op == ETCD_PUT ? put_value(body + n, s, name, name_n) : 0;
     }
-    out[0] = 0;
-    for (int i = 0; i < 4; i++) {
-        out[1 + i] = (uint8_t)(n >> (8 * (3 - i)));
-    }
-    return GRPC_HEAD_BYTES + n;
+    return put_head(out, n);
+}
+
+size_t etcd_msg_put(uint8_t *out, const char *key, const char *value)
+{
+    uint8_t *body = out + ETCD_GRPC_HEAD_BYTES;
+    size_t n = put_bytes(body, 1, key, strlen(key));
+    n += put_bytes(body + n, 2, value, strlen(value));
+    return put_head(out, n);
+}
+
+/* WatchRequest.create_request 1 = WatchCreateRequest.key 1 */
+size_t etcd_msg_watch(uint8_t *out, const char *key)
+{
+    uint8_t create[ETCD_KEY_BYTES_MAX + 8];
+    size_t n = put_bytes(create, 1, key, strlen(key));
+    return put_head(out, put_bytes(out + ETCD_GRPC_HEAD_BYTES, 1, create, n));
+}
+
+static size_t put_number(uint8_t *out, uint64_t number)
+{
+    uint8_t *body = out + ETCD_GRPC_HEAD_BYTES;
+    size_t n = put_varint(body, 1 << 3 | WIRE_VARINT);
+    return put_head(out, n + put_varint(body + n, number));
+}
+
+size_t etcd_msg_grant(uint8_t *out, uint32_t ttl_s)
+{
+    return put_number(out, ttl_s);
+}
+
+size_t etcd_msg_keepalive(uint8_t *out, int64_t lease)
+{
+    return put_number(out, (uint64_t)lease);
 }
 
 struct field {
@@ -167,13 +204,79 @@ static const char *check_body(const uint8_t *p, const uint8_t *end, enum etcd_op
 const char *etcd_msg_check(const uint8_t *body, size_t n, enum etcd_op op,
                            const struct etcd_shape *s, uint32_t key)
 {
-    if (n < GRPC_HEAD_BYTES || body[0] != 0) {
+    if (n < ETCD_GRPC_HEAD_BYTES || body[0] != 0) {
         return "no gRPC message";
     }
     size_t length = (size_t)body[1] << 24 | (size_t)body[2] << 16 | (size_t)body[3] << 8 |
                     (size_t)body[4];
-    if (length != n - GRPC_HEAD_BYTES) {
+    if (length != n - ETCD_GRPC_HEAD_BYTES) {
         return "a gRPC length that is not the body's";
     }
-    return check_body(body + GRPC_HEAD_BYTES, body + n, op, s, key);
+    return check_body(body + ETCD_GRPC_HEAD_BYTES, body + n, op, s, key);
+}
+
+/* The bytes of field `number`; data == NULL: there are none. */
+static struct field find_bytes(struct field in, unsigned number)
+{
+    const uint8_t *p = in.data, *end = in.data + in.value;
+    struct field f = {0};
+    while (p < end && get_field(&p, end, &f)) {
+        if (f.number == number && f.data != NULL) {
+            return f;
+        }
+    }
+    return (struct field){0};
+}
+
+static bool is_text(struct field f, const char *text)
+{
+    return f.data != NULL && f.value == strlen(text) && memcmp(f.data, text, f.value) == 0;
+}
+
+/* WatchResponse: header 1, watch_id 2, created 3, canceled 4, events 11 { type 1, kv 2 }. */
+const char *etcd_msg_check_watch(const uint8_t *body, size_t n, const char *key, const char *value,
+                                 enum etcd_watch_answer *ret_kind)
+{
+    const uint8_t *p = body, *end = body + n;
+    enum etcd_watch_answer kind = ETCD_WATCH_BAD;
+    unsigned events = 0;
+    struct field f, kv = {0};
+    while (p < end) {
+        if (!get_field(&p, end, &f)) {
+            return "a watch answer that does not parse";
+        }
+        if (f.number == 3 && f.value == 1) {
+            kind = ETCD_WATCH_CREATED;
+        } else if (f.number == 4 && f.value == 1) {
+            return "a watch was cancelled";
+        } else if (f.number == 11 && f.data != NULL) {
+            kind = ETCD_WATCH_EVENT;
+            events++;
+            kv = find_bytes(f, 2);
+        }
+    }
+    *ret_kind = kind;
+    if (kind == ETCD_WATCH_EVENT &&
+        (events != 1 || kv.data == NULL || !is_text(find_bytes(kv, 1), key) ||
+         !is_text(find_bytes(kv, 5), value))) {
+        return "another event";
+    }
+    return kind == ETCD_WATCH_BAD ? "an answer to no watch" : NULL;
+}
+
+/* LeaseGrantResponse and LeaseKeepAliveResponse: header 1, ID 2, TTL 3. */
+const char *etcd_msg_read_lease(const uint8_t *body, size_t n, int64_t *ret_lease)
+{
+    const uint8_t *p = body, *end = body + n;
+    uint64_t lease = 0, ttl = 0;
+    while (p < end) {
+        struct field f;
+        if (!get_field(&p, end, &f)) {
+            return "a lease that does not parse";
+        }
+        lease = f.number == 2 ? f.value : lease;
+        ttl = f.number == 3 ? f.value : ttl;
+    }
+    *ret_lease = (int64_t)lease;
+    return lease == 0 || ttl == 0 ? "no lease" : NULL;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 enum {
+    ETCD_GRPC_HEAD_BYTES = 5,
     ETCD_KEY_BYTES_MAX = 64,
     ETCD_VALUE_BYTES_MAX = 4096,
     /* Frame head, field heads, key, range end, value. */
@@ -32,5 +33,19 @@ size_t etcd_msg_request(uint8_t *out, enum etcd_op op, const struct etcd_shape *
 /* NULL when the body is the right answer to that request, else what is wrong with it. */
 const char *etcd_msg_check(const uint8_t *body, size_t n, enum etcd_op op,
                            const struct etcd_shape *s, uint32_t key);
+
+/* Whole gRPC messages for load_streams: a Put of key and value, a watch of one key (watch_id the
+ * server's), a grant, a keep-alive. */
+size_t etcd_msg_put(uint8_t *out, const char *key, const char *value);
+size_t etcd_msg_watch(uint8_t *out, const char *key);
+size_t etcd_msg_grant(uint8_t *out, uint32_t ttl_s);
+size_t etcd_msg_keepalive(uint8_t *out, int64_t lease);
+
+/* The answers, without their 5 byte head; NULL or what is wrong. */
+enum etcd_watch_answer { ETCD_WATCH_BAD, ETCD_WATCH_CREATED, ETCD_WATCH_EVENT };
+const char *etcd_msg_check_watch(const uint8_t *body, size_t n, const char *key, const char *value,
+                                 enum etcd_watch_answer *ret_kind);
+/* Of a grant or a keep-alive. */
+const char *etcd_msg_read_lease(const uint8_t *body, size_t n, int64_t *ret_lease);
 
 #endif

@@ -12,26 +12,22 @@
  */
 #include "args.h"
 #include "etcd_msg.h"
+#include "h2.h"
 #include "hist.h"
-#include "net.h"
 #include "proc_cpu.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     CONNS_MAX = 1024,
     INFLIGHT_MAX = 4096,
-    READ_BYTES = 256 * 1024,
     STALL_MS = 10000,
-    WINDOW_BYTES = 64 * 1024 * 1024, /* flow control of ours must never be what limits */
     EXIT_WRONG = 3,
 };
 
@@ -52,11 +48,8 @@ struct call {
 };
 
 struct conn {
-    int fd;
-    nghttp2_session *session; /* owned */
-    struct outbuf out;
+    struct h2 h2;
     struct call *calls; /* owned, `inflight` of them */
-    bool wants_writable;
 };
 
 static struct {
@@ -95,33 +88,10 @@ static ssize_t read_request(nghttp2_session *s, int32_t id, uint8_t *out, size_t
     return (ssize_t)take;
 }
 
-#define HEADER(name, value)                                                                        \
-    {                                                                                              \
-        (uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), sizeof(name) - 1,             \
-            sizeof(value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE        \
-    }
-
 static void call_start(struct call *c, enum etcd_op op, uint32_t key)
 {
-    static const nghttp2_nv range_headers[] = {
-        HEADER(":method", "POST"),
-        HEADER(":scheme", "http"),
-        HEADER(":path", "/etcdserverpb.KV/Range"),
-        HEADER(":authority", "bench"),
-        HEADER("content-type", "application/grpc"),
-        HEADER("user-agent", "bulkhead-bench"),
-        HEADER("te", "trailers"),
-    };
-    static const nghttp2_nv put_headers[] = {
-        HEADER(":method", "POST"),
-        HEADER(":scheme", "http"),
-        HEADER(":path", "/etcdserverpb.KV/Put"),
-        HEADER(":authority", "bench"),
-        HEADER("content-type", "application/grpc"),
-        HEADER("user-agent", "bulkhead-bench"),
-        HEADER("te", "trailers"),
-    };
-    const size_t header_n = sizeof put_headers / sizeof put_headers[0];
+    static const nghttp2_nv range_headers[H2_GRPC_HEADERS] = H2_GRPC("/etcdserverpb.KV/Range");
+    static const nghttp2_nv put_headers[H2_GRPC_HEADERS] = H2_GRPC("/etcdserverpb.KV/Put");
     c->op = op;
     c->key = key;
     c->request_n = etcd_msg_request(c->request, op, &load.shape, key);
@@ -131,8 +101,9 @@ static void call_start(struct call *c, enum etcd_op op, uint32_t key)
     load.under_way++;
     nghttp2_data_provider body = {.source.ptr = c, .read_callback = read_request};
     c->start_ns = now_ns();
-    if (nghttp2_submit_request(c->conn->session, NULL, op == ETCD_PUT ? put_headers : range_headers,
-                               header_n, &body, c) < 0) {
+    if (nghttp2_submit_request(c->conn->h2.session, NULL,
+                               op == ETCD_PUT ? put_headers : range_headers, H2_GRPC_HEADERS, &body,
+                               c) < 0) {
         die("nghttp2_submit_request failed");
     }
 }
@@ -225,86 +196,22 @@ static int on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void 
     return 0;
 }
 
-static void session_open(struct conn *c)
+static void conn_open(struct conn *c)
 {
     nghttp2_session_callbacks *cb = NULL;
-    const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES},
-        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-    };
+    c->calls = must_alloc(load.inflight, sizeof *c->calls);
+    for (uint64_t i = 0; i < load.inflight; i++) {
+        c->calls[i].conn = c;
+    }
     if (nghttp2_session_callbacks_new(&cb) != 0) {
         die("out of memory");
     }
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-    if (nghttp2_session_client_new(&c->session, cb, c) != 0 ||
-        nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, 2) != 0 ||
-        nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, WINDOW_BYTES) !=
-            0) {
-        die("cannot make an HTTP/2 session");
-    }
-    nghttp2_session_callbacks_del(cb);
-}
-
-/* --- one connection ---------------------------------------------------------------------- */
-
-static void conn_open(struct conn *c)
-{
-    c->fd = net_dial(load.target);
-    if (c->fd < 0) {
-        die("%s: %s", load.target, strerror(errno));
-    }
-    c->calls = must_alloc(load.inflight, sizeof *c->calls);
-    for (uint64_t i = 0; i < load.inflight; i++) {
-        c->calls[i].conn = c;
-    }
-    session_open(c);
-    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0) {
-        die("epoll_ctl: %s", strerror(errno));
-    }
-}
-
-static void conn_flush(struct conn *c)
-{
-    for (;;) {
-        const uint8_t *data = NULL;
-        ssize_t n = nghttp2_session_mem_send(c->session, &data);
-        if (n < 0) {
-            die("HTTP/2: %s", nghttp2_strerror((int)n));
-        }
-        if (n == 0) {
-            break;
-        }
-        outbuf_put(&c->out, data, (size_t)n);
-    }
-    if (!outbuf_write(&c->out, c->fd)) {
-        die("%s: lost while writing: %s", load.target, strerror(errno));
-    }
-    bool wants = !outbuf_is_empty(&c->out);
-    if (wants != c->wants_writable) {
-        struct epoll_event ev = {.events = EPOLLIN | (wants ? EPOLLOUT : 0u), .data.ptr = c};
-        (void)epoll_ctl(load.epoll, EPOLL_CTL_MOD, c->fd, &ev);
-        c->wants_writable = wants;
-    }
-}
-
-static void conn_read(struct conn *c)
-{
-    static uint8_t buffer[READ_BYTES];
-    ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
-    }
-    if (n <= 0) {
-        die("%s: connection %s", load.target,
-            n == 0 ? "closed by the other side" : strerror(errno));
-    }
-    ssize_t used = nghttp2_session_mem_recv(c->session, buffer, (size_t)n);
-    if (used != n) {
-        die("HTTP/2: %s", nghttp2_strerror((int)used));
-    }
+    c->h2.target = load.target;
+    c->h2.epoll = load.epoll;
+    h2_open(&c->h2, cb, c, H2_WINDOW_BYTES);
 }
 
 /* --- phases ------------------------------------------------------------------------------ */
@@ -317,7 +224,7 @@ static void start_all_calls(void)
                 call_next(&load.conn[i].calls[k]);
             }
         }
-        conn_flush(&load.conn[i]);
+        h2_flush(&load.conn[i].h2);
     }
 }
 
@@ -381,9 +288,9 @@ static void turn(int timeout_ms)
     for (int i = 0; i < n; i++) {
         struct conn *c = ev[i].data.ptr;
         if ((ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
-            conn_read(c);
+            (void)h2_read(&c->h2, SIZE_MAX);
         }
-        conn_flush(c);
+        h2_flush(&c->h2);
     }
 }
 

@@ -41,7 +41,7 @@ enum {
 enum phase { PHASE_WARM, PHASE_RUN, PHASE_DRAIN };
 
 static struct {
-    const char *target, *answer_target, *mode, *subject, *answer_subject;
+    const char *target, *answer_target, *mode, *subject, *answer_subject, *prefix;
     uint64_t bytes, inflight, warm_ms, run_ms, conns, window;
     struct pids pids;
     int epoll;
@@ -53,7 +53,7 @@ static struct {
     uint64_t sent, delivered, run_done, wrong;
     const char *wrong_what;
     uint64_t start_ns[INFLIGHT_MAX + 1], seq[INFLIGHT_MAX + 1]; /* request: by slot */
-    char inbox[32];
+    char inbox[64];
     struct hist hist;
 } load;
 
@@ -358,8 +358,8 @@ static void run_oneway(void)
 
 static void run_request(void)
 {
-    char wildcard[48], probe[48];
-    (void)snprintf(load.inbox, sizeof load.inbox, "_INBOX.%d", getpid());
+    char wildcard[72], probe[72];
+    (void)snprintf(load.inbox, sizeof load.inbox, "%s_INBOX.%d", load.prefix, getpid());
     (void)snprintf(wildcard, sizeof wildcard, "%s.*", load.inbox);
     open_both(wildcard, load.answer_subject);
     (void)snprintf(probe, sizeof probe, "%s.0000", load.inbox);
@@ -416,7 +416,9 @@ static void print_result(void)
 
 static void read_command_line(int argc, char **argv)
 {
+    static char stored[256];
     load.mode = "oneway";
+    load.prefix = "";
     load.subject = "bench.subject";
     load.bytes = 128;
     load.inflight = load.conns = 1;
@@ -426,7 +428,7 @@ static void read_command_line(int argc, char **argv)
         {.name = "--answer-target", .text = &load.answer_target, .help = "of the other; the same"},
         {.name = "--mode", .text = &load.mode, .help = "oneway | request | hold"},
         {.name = "--subject", .text = &load.subject, .help = "published to"},
-        {.name = "--answer-subject", .text = &load.answer_subject, .help = "subscribed; the same"},
+        {.name = "--prefix", .text = &load.prefix, .help = "before subject and inbox"},
         {.name = "--bytes",
          .number = &load.bytes,
          .max = PAYLOAD_BYTES_MAX,
@@ -441,11 +443,12 @@ static void read_command_line(int argc, char **argv)
     };
     args_read(table, argc, argv);
     load.answer_target = load.answer_target == NULL ? load.target : load.answer_target;
-    load.answer_subject = load.answer_subject == NULL ? load.subject : load.answer_subject;
     if (load.target == NULL || load.bytes < 8 || load.inflight == 0 || load.window == 0 ||
-        strlen(load.subject) > 200) {
+        strlen(load.subject) > 150 || strlen(load.prefix) > 32) {
         die("--target is needed, --bytes at least 8");
     }
+    (void)snprintf(stored, sizeof stored, "%s%s", load.prefix, load.subject);
+    load.subject = load.answer_subject = stored;
 }
 
 int main(int argc, char **argv)

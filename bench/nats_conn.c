@@ -15,9 +15,11 @@ static const char hello[] = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lan
                             "\"version\":\"1\",\"name\":\"bench\",\"protocol\":1,\"headers\":true,"
                             "\"no_responders\":true}\r\n";
 
-static void wait_readable(struct nats_conn *c)
+/* Readable, or writable if something waits to be written. */
+static void wait_ready(struct nats_conn *c)
 {
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    short events = outbuf_is_empty(&c->out) ? POLLIN : POLLIN | POLLOUT;
+    struct pollfd p = {.fd = c->fd, .events = events};
     if (poll(&p, 1, ANSWER_MS) <= 0) {
         die("NATS: no answer for %d ms", ANSWER_MS);
     }
@@ -30,7 +32,7 @@ void nats_conn_barrier(struct nats_conn *c)
     outbuf_put(&c->out, "PING\r\n", 6);
     while (c->pongs < want) {
         nats_conn_write(c);
-        wait_readable(c);
+        wait_ready(c);
         nats_conn_read(c);
         if (nats_conn_next(c, &m)) {
             die("NATS: a message where none was expected");

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs scenarios in alternating rounds and gathers raw numbers; judges nothing but wrongness."""
-import contextlib
 import dataclasses
 import json
 import os
@@ -11,15 +10,12 @@ import subprocess
 import sys
 import time
 
-from . import scenarios, stack
+from . import process, stack
 
 LOAD_TIMEOUT_S = 40
-SETTLE_S = 1.0
 DISTURBED = 0.05  # of the machine's CPU, used by others
-IDLE_CONNECTIONS = 1000
-READY_RUNS = 20
 EXIT_WRONG = 3
-STORED_SUBJECT = "bh.e.bench.a.~.~.bench.subject"  # of stack.NAMESPACE; design.md 5.1
+STORED_PREFIX = "bh.e.bench.a.~.~."  # of stack.NAMESPACE; design.md 5.1
 
 
 @dataclasses.dataclass
@@ -145,19 +141,21 @@ def _nats_targets(st, plan, scenario):
     """Two leaf nodes: a message between clients of one leaf never reaches the hub, and would be
     measured against nothing. relay-stored: the bare relay, with the client itself using the name
     under which the sidecar stores the subject; what a longer subject costs the server is in there,
-    what the sidecar costs is not."""
-    up, leaf = st.nats()
+    what the sidecar costs is not. direct-stored: the same without anything in the middle."""
+    up, leaf = st.nats(jetstream=scenario.program == "js")
+    stored = ("--prefix", STORED_PREFIX)
     found = [Target("direct", up, up, [])]
+    if scenario.stored and plan.wants("direct-stored"):
+        found.append(Target("direct-stored", up, up, [], extra=stored))
     if plan.wants("relay"):
         ready, p = st.relay(nats=up)
         found.append(Target("relay", ready["nats"], ready["nats"], [p]))
-        if "oneway" in scenario.load:
-            found.append(Target("relay-stored", ready["nats"], ready["nats"], [p],
-                                extra=("--subject", STORED_SUBJECT)))
+        if scenario.stored:
+            found.append(Target("relay-stored", ready["nats"], ready["nats"], [p], extra=stored))
     if plan.wants("sidecar"):
         ready, p = st.sidecar(nats=up)
         found.append(Target("sidecar", ready["nats"], ready["nats"], [p]))
-    if plan.wants("leaf"):
+    if scenario.leaf and plan.wants("leaf"):
         (a, pa), (b, pb) = st.leaf("leaf-a", leaf), st.leaf("leaf-b", leaf)
         found.append(Target("leaf", a, b, [pa, pb]))
     return _chosen(found, st, plan)
@@ -165,9 +163,11 @@ def _nats_targets(st, plan, scenario):
 
 def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     """One run of a load program: its JSON, or {'error': …, 'wrong': bool}."""
-    command = [plan.binaries / f"bench_load_{scenario.plane}", "--target", target.address,
-               "--warm-ms", warm_ms, "--run-ms", run_ms, *scenario.load, *target.extra, *extra]
-    if scenario.plane == "nats":
+    command = [plan.binaries / f"bench_load_{scenario.program or scenario.plane}",
+               "--target", target.address, "--warm-ms", warm_ms, "--run-ms", run_ms,
+               *(a.replace("{target}", target.name) for a in scenario.load),
+               *target.extra, *extra]
+    if scenario.program in ("", "many") and scenario.plane == "nats":
         command += ["--answer-target", target.answer_address]
     watched = target.between + target.servers
     if watched:
@@ -219,7 +219,7 @@ def targets_of(scenario):
 def fill(plan, scenario, targets):
     """Writes the keys that Ranges will read, through every target. Rounds, empty but for errors."""
     errors = []
-    for t in targets if scenario.plane == "etcd" else []:
+    for t in targets if scenario.plane == "etcd" and scenario.program == "" else []:
         done = load(plan, scenario, t, 0, 0, ("--fill", "1", "--inflight", "16"))
         if "error" in done:
             errors.append({t.name: done})
@@ -237,116 +237,14 @@ def run_load(plan, scenario):
                 "dead": [p.name for p in st.processes if not p.is_alive()]}
 
 
-# --- memory and start -----------------------------------------------------------------------
-
-@contextlib.contextmanager
-def _holding(plan, st, program, *args):
-    """A load program that is connected and idle."""
-    p = st.start("holder", [plan.binaries / program, *args], stdin=subprocess.PIPE)
-    line = ""
-    while line != "holding":
-        line = p.line()
-        line = "holding" if line.startswith("{") else line
-    try:
-        yield
-    finally:
-        st.stop(p)
-
-
-def _memory(processes):
-    total = {}
-    for p in processes:
-        for k, v in p.memory_kib().items():
-            total[k] = total.get(k, 0) + v
-    return total
-
-
-def _measure_memory(plan, st, etcd, nats, start):
-    """start() -> (etcd address, NATS address, processes). A fresh process for each question: an
-    allocator that has served 1000 connections does not give everything back."""
-    etcd_address, nats_address, between = start()
-    result = {"bare": _memory(between)}
-    with _holding(plan, st, "bench_load_etcd", "--target", etcd_address, "--fill", 1, "--keys", 1,
-                  "--hold", 1), \
-         _holding(plan, st, "bench_load_nats", "--target", nats_address, "--mode", "hold"):
-        time.sleep(SETTLE_S)
-        result["idle"] = _memory(between)
-    for p in between:
-        st.stop(p)
-    _, nats_address, between = start()
-    time.sleep(SETTLE_S)
-    before = _memory(between)
-    with _holding(plan, st, "bench_load_nats", "--target", nats_address, "--mode", "hold",
-                  "--conns", IDLE_CONNECTIONS):
-        time.sleep(SETTLE_S)
-        after = _memory(between)
-    for p in between:
-        st.stop(p)
-    result["connection_kib"] = (after["pss"] - before["pss"]) / IDLE_CONNECTIONS
-    result["idle_mib"] = result["idle"]["pss"] / 1024
-    return result
-
-
-def run_memory(plan, _scenario):
-    with stack.Stack(plan.binaries) as st:
-        etcd, (nats, leaf) = st.etcd(), st.nats()
-
-        def one(starter):
-            def start():
-                ready, p = starter(etcd=etcd, nats=nats)
-                return ready["etcd"], ready["nats"], [p]
-            return start
-
-        def peers():
-            proxy, p = st.grpc_proxy(etcd)
-            address, q = st.leaf("leaf", leaf)
-            return proxy, address, [p, q]
-
-        ways = {"relay": one(st.relay), "sidecar": one(st.sidecar), "grpc-proxy + leaf": peers}
-        got = {}
-        for name, start in ways.items():
-            if not plan.wants(name.split()[0]):
-                continue
-            try:
-                got[name] = _measure_memory(plan, st, etcd, nats, start)
-            except (stack.StackError, OSError, KeyError) as e:
-                got[name] = {"error": str(e)}
-        return {"rounds": [got]}
-
-
-def run_ready(plan, _scenario):
-    with stack.Stack(plan.binaries) as st:
-        etcd, (nats, leaf) = st.etcd(), st.nats()
-        ways = {
-            "relay": ("ready ", st.relay_command(etcd=etcd, nats=nats)),
-            "sidecar": ("ready ", st.sidecar_command(etcd=etcd, nats=nats)),
-            "grpc-proxy": ("started gRPC proxy",
-                           st.grpc_proxy_command(etcd, f"127.0.0.1:{stack.free_port()}")),
-            "leaf": ("Server is ready",
-                     st.leaf_command("leaf", leaf, f"127.0.0.1:{stack.free_port()}")),
-        }
-        got = {}
-        for name, (text, command) in ways.items():
-            if not plan.wants(name):
-                continue
-            done = subprocess.run(
-                [str(c) for c in (plan.binaries / "bench_ready_time", READY_RUNS, text, *command)],
-                capture_output=True, text=True, timeout=READY_RUNS * 25, check=False)
-            if done.returncode != 0:
-                got[name] = {"error": done.stderr.strip()[-300:]}
-                continue
-            numbers = json.loads(done.stdout)
-            got[name] = {**numbers, "ready_ms": numbers["median_us"] / 1000}
-        return {"rounds": [got]}
-
-
 # --- all of it ------------------------------------------------------------------------------
 
 def everything(chosen, plan):
     stack.raise_file_limit()
     result = {"machine": machine(plan), "rounds": plan.rounds, "run_ms": plan.run_ms,
               "load_before": os.getloadavg()[0], "scenarios": {}}
-    runners = {"memory": run_memory, "ready": run_ready}
+    runners = {"memory": process.run_memory, "memory_open": process.run_memory_open,
+               "ready": process.run_ready, "check_perf": process.run_check_perf}
     for s in chosen:
         say(f"bench: {s.name}: {s.title}")
         try:

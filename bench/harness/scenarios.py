@@ -11,8 +11,11 @@ class Scenario:
     name: str
     title: str
     plane: str  # etcd | nats | memory | ready
-    load: tuple = ()  # arguments of the load program
+    load: tuple = ()  # arguments of the load program; {target} is the target's name
     quick: bool = True
+    program: str = ""  # bench_load_…; "" = that of the plane
+    stored: bool = False  # also with the subject as it is stored, direct and through the relay
+    leaf: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,50 +50,81 @@ ALL = (
              ("--op", "range", "--conns", "8", "--inflight", "8"), quick=False),
     Scenario("etcd_list1000_c1m1", "Range of 1000 keys of 100 bytes at a time", "etcd",
              ("--op", "list"), quick=False),
-    Scenario("nats_oneway_16", "16-byte messages one way, full speed", "nats",
-             ("--mode", "oneway", "--bytes", "16")),
-    Scenario("nats_oneway_128", "128-byte messages one way, full speed", "nats",
-             ("--mode", "oneway", "--bytes", "128")),
-    Scenario("nats_oneway_1024", "1 KiB messages one way, full speed", "nats",
-             ("--mode", "oneway", "--bytes", "1024"), quick=False),
+    Scenario("etcd_list10000", "Range of 10,000 keys of 200 bytes at a time", "etcd",
+             ("--op", "list", "--keys", "10000", "--list-keys", "10000", "--value-bytes", "200")),
+    Scenario("etcd_check_load", "Put of 1 KiB, 50 connections: what `etcdctl check perf` does, "
+             "without its limit", "etcd", ("--op", "put", "--conns", "50", "--value-bytes", "1024")),
+    *(Scenario(f"etcd_watch_{n}", f"one event to {n} watcher{'s' if n > 1 else ''}", "etcd",
+               ("--mode", "watch", "--n", str(n)), program="streams") for n in (1, 1000)),
+    Scenario("etcd_keepalive_1000", "keep-alives of 1000 leases, all in flight", "etcd",
+             ("--mode", "keepalive", "--n", "1000", "--inflight", "1000"),
+             program="streams"),
+    Scenario("etcd_check_perf", "etcdctl check perf --load s", "check_perf", quick=False),
+    *(Scenario(f"nats_oneway_{n}", f"{n}-byte messages one way, full speed", "nats",
+               ("--mode", "oneway", "--bytes", str(n)), stored=n <= 128)
+      for n in (16, 128, 1024, 65536)),
     Scenario("nats_request_m1", "request-reply of 128 bytes, one at a time", "nats",
              ("--mode", "request", "--bytes", "128")),
     Scenario("nats_request_m64", "request-reply of 128 bytes, 64 in flight", "nats",
-             ("--mode", "request", "--bytes", "128", "--inflight", "64"), quick=False),
+             ("--mode", "request", "--bytes", "128", "--inflight", "64"), stored=True),
+    Scenario("nats_fanout_100", "128-byte messages, one publisher to 100 subscribers", "nats",
+             ("--mode", "fanout", "--n", "100"), program="many", leaf=False),
+    Scenario("nats_subs", "100,000 SUB lines and a PING", "nats",
+             ("--mode", "subs", "--n", "100000"), program="many", leaf=False),
+    Scenario("nats_js_publish", "128-byte publishes to a stream, 64 acks in flight", "nats",
+             ("--mode", "publish", "--stream", "B_{target}"), program="js", leaf=False),
+    Scenario("nats_js_pull", "batches of 100 pulled from a stream", "nats",
+             ("--mode", "pull", "--stream", "B_{target}"), program="js", leaf=False),
     Scenario("memory", "memory, idle", "memory"),
+    Scenario("memory_open", "memory of what is open", "memory_open"),
     Scenario("ready", "exec to ready line", "ready"),
 )
 
 
 def _one_at_a_time(op):
     name = f"etcd_{op}_c1m1"
+    title = f"etcd {op}, one at a time"
     return (
-        Row(name, "p50_us", "relay", f"etcd {op}, one at a time: p50 / relay", 1.20, 1.08),
-        Row(name, "cpu_us", "relay", f"etcd {op}, one at a time: CPU / relay", 1.6, 1.25),
+        Row(name, "p50_us", "relay", f"{title}: p50 / relay", 1.20, 1.08),
+        Row(name, "cpu_us", "relay", f"{title}: CPU / relay", 1.6, 1.25),
+        Row(name, "rate", "relay", f"{title}: rate / relay", more_is_better=True),
+        Row(name, "rate", "grpc-proxy", f"{title}: rate / grpc-proxy", more_is_better=True),
     )
 
 
 def _in_flight(op):
     name = f"etcd_{op}_c1m64"
+    title = f"etcd {op}, 64 in flight"
     return (
-        Row(name, "rate", "grpc-proxy", f"etcd {op}, 64 in flight: rate / grpc-proxy", 1.8, 3,
-            True),
-        Row(name, "rate", "relay", f"etcd {op}, 64 in flight: rate / relay", more_is_better=True),
-        Row(name, "rate", "grpc-proxy", f"(ceiling: etcd {op}, 64 in flight: relay / grpc-proxy)",
+        Row(name, "rate", "grpc-proxy", f"{title}: rate / grpc-proxy", 1.8, 3, True),
+        Row(name, "rate", "relay", f"{title}: rate / relay", more_is_better=True),
+        Row(name, "rate", "grpc-proxy", f"(ceiling: {title}: relay / grpc-proxy)",
             more_is_better=True, of="relay"),
-        Row(name, "cpu_us", "grpc-proxy", f"etcd {op}, 64 in flight: CPU / grpc-proxy"),
+        Row(name, "cpu_us", "grpc-proxy", f"{title}: CPU / grpc-proxy"),
     )
 
 
-def _one_way(size, must, aim):
-    name = f"nats_oneway_{size}"
+def _watchers(n):
+    name = f"etcd_watch_{n}"
     return (
-        Row(name, "rate", "relay", f"NATS one way, {size} B: rate / relay", must, aim, True),
-        Row(name, "rate", "relay", f"(ceiling: NATS one way, {size} B: relay-stored / relay)",
+        Row(name, "p50_us", "relay", f"etcd, one event to {n}: p50 / relay", 1.3, 1.1),
+        Row(name, "p50_us", "grpc-proxy", f"etcd, one event to {n}: p50 / grpc-proxy"),
+    )
+
+
+def _one_way(size, rate=(None, None), cpu=(None, None)):
+    name = f"nats_oneway_{size}"
+    title = f"NATS one way, {size} B"
+    return (
+        Row(name, "rate", "relay", f"{title}: rate / relay", *rate, more_is_better=True),
+        Row(name, "rate", "relay", f"(ceiling: {title}: relay-stored / relay)",
             more_is_better=True, of="relay-stored"),
-        Row(name, "rate", "leaf", f"NATS one way, {size} B: rate / leaf nodes",
-            more_is_better=True),
-        Row(name, "cpu_us", "relay", f"NATS one way, {size} B: CPU / relay"),
+        Row(name, "rate", "leaf", f"{title}: rate / leaf nodes", more_is_better=True),
+        Row(name, "cpu_us", "relay", f"{title}: CPU / relay", *cpu),
+        Row(name, "cpu_us", "leaf", f"{title}: CPU / leaf nodes"),
+        Row(name, "rate", "direct", f"the server's own cost, {size} B: mapped subject / plain",
+            *((0.85, 0.95) if size == 128 else (None, None)), more_is_better=True,
+            of="direct-stored"),
     )
 
 
@@ -102,23 +136,61 @@ ROWS = (
     Row("etcd_range_c8m8", "rate", "grpc-proxy", "etcd range, 8 x 8: rate / grpc-proxy",
         more_is_better=True),
     Row("etcd_list1000_c1m1", "p50_us", "relay", "etcd list of 1000: p50 / relay"),
-    *_one_way(16, 0.7, 0.9),
-    *_one_way(128, 0.7, 0.9),
-    *_one_way(1024, None, None),
-    Row("nats_request_m1", "p50_us", "relay", "NATS request-reply, one at a time: p50 / relay",
-        1.15, 1.05),
-    Row("nats_request_m1", "p50_us", "leaf", "NATS request-reply, one at a time: p50 / leaf nodes"),
-    Row("nats_request_m64", "rate", "relay", "NATS request-reply, 64 in flight: rate / relay",
+    *_watchers(1),
+    *_watchers(1000),
+    Row("etcd_list10000", "cpu_us", "relay", "etcd list of 10,000: CPU / relay", 2.0, 1.4),
+    Row("etcd_list10000", "p50_us", "relay", "etcd list of 10,000: p50 / relay"),
+    Row("etcd_keepalive_1000", "cpu_us", "grpc-proxy", "etcd keep-alive, 1000 leases: CPU / "
+        "grpc-proxy", 0.5, 0.25),
+    Row("etcd_check_load", "rate", "direct", "etcd, 50 clients put 1 KiB: rate / direct",
         more_is_better=True),
+    Row("etcd_check_load", "rate", "direct", "(ceiling: etcd, 50 clients put 1 KiB: relay / direct)",
+        more_is_better=True, of="relay"),
+    Row("etcd_check_perf", "rate", "direct", "etcdctl check perf: writes a second / direct", 0.9,
+        0.97, True),
+    Row("memory_open", "watches_mib", "", "memory (Pss) of 1000 idle watches on one stream", 4, 1,
+        unit="MiB"),
+    Row("memory_open", "streams_mib", "", "memory (Pss) of 1000 idle watches, a stream each", 4, 1,
+        unit="MiB"),
+    Row("memory_open", "slow_mib", "", "peak memory, a list of 64 MiB to a slow reader", 80, 66,
+        unit="MiB"),
+    *_one_way(16, (0.7, 0.9), (2.0, 1.3)),
+    *_one_way(128, (0.7, 0.9), (2.0, 1.3)),
+    *_one_way(1024, (0.8, 0.95), (2.0, 1.3)),
+    *_one_way(65536, (0.8, 0.95), (2.0, 1.3)),
+    Row("nats_request_m1", "p50_us", "relay", "NATS request-reply, one at a time: p50 / relay",
+        1.12, 1.04),
+    Row("nats_request_m1", "p50_us", "leaf", "NATS request-reply, one at a time: p50 / leaf nodes",
+        0.9, 0.6),
+    Row("nats_request_m1", "cpu_us", "leaf", "NATS request-reply, one at a time: CPU / leaf nodes",
+        0.5, 0.25),
+    Row("nats_request_m64", "rate", "relay", "NATS request-reply, 64 in flight: rate / relay",
+        0.8, 0.95, True),
+    Row("nats_request_m64", "rate", "relay", "(ceiling: NATS request-reply, 64 in flight: "
+        "relay-stored / relay)", more_is_better=True, of="relay-stored"),
+    Row("nats_request_m64", "cpu_us", "leaf", "NATS request-reply, 64 in flight: CPU / leaf nodes"),
+    Row("nats_fanout_100", "rate", "relay", "NATS 1 to 100 subscribers: rate / relay", 0.8, 0.95,
+        True),
+    Row("nats_js_publish", "rate", "relay", "JetStream publish with ack: rate / relay", 0.85, 0.95,
+        True),
+    Row("nats_js_pull", "rate", "relay", "JetStream pull of 100: rate / relay", 0.85, 0.95, True),
+    Row("nats_subs", "p50_us", "direct", "100,000 SUB lines: time / direct", 2.0, 1.2),
     Row("memory", "idle_mib", "", "memory (Pss), idle, one client each", 6, 3, unit="MiB"),
-    Row("memory", "connection_kib", "", "memory (Pss) of an idle NATS connection", 16, 6,
+    Row("memory", "connection_kib", "", "memory (Pss) of an idle NATS connection", 12, 5,
         unit="KiB"),
+    Row("memory_open", "subscription_bytes", "", "memory (Pss) of a NATS subscription", 200, 64,
+        unit="B"),
     Row("ready", "ready_ms", "", "exec to ready line", 50, 10, unit="ms"),
 )
 
 
+def _named(only):
+    """The scenario of that name, or all whose name contains it."""
+    return [s for s in ALL if s.name == only] or [s for s in ALL if only in s.name]
+
+
 def choose(only, quick):
     if only:
-        exact = [s for s in ALL if s.name in only]
-        return exact or [s for s in ALL if any(o in s.name for o in only)]
+        wanted = {s.name for o in only for s in _named(o)}
+        return [s for s in ALL if s.name in wanted]
     return [s for s in ALL if s.quick or not quick]

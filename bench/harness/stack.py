@@ -41,7 +41,8 @@ def missing(binaries, need_sidecar):
     for name, package in (("etcd", "etcd-server"), ("nats-server", "nats-server")):
         if tool(name) is None:
             return f"{name} is missing: apt-get install {package}"
-    names = ["bench_relay", "bench_load_etcd", "bench_load_nats", "bench_ready_time"]
+    loads = ("etcd", "streams", "nats", "many", "js")
+    names = ["bench_relay", "bench_ready_time"] + [f"bench_load_{load}" for load in loads]
     for name in names + (["bulkhead"] if need_sidecar else []):
         if not (binaries / name).exists():
             return f"{binaries / name} is missing: build the release preset"
@@ -115,6 +116,11 @@ class Process:
         kib = {k: int(v) for k, v in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
         return {"pss": kib["Pss"], "private": kib["Private_Clean"] + kib["Private_Dirty"],
                 "rss": kib["Rss"]}
+
+    def peak_kib(self):
+        """The most that was ever resident (VmHWM)."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"^VmHWM:\s+(\d+) kB", text, re.M).group(1))
 
     def cpu_s(self):
         total = 0
@@ -190,11 +196,13 @@ class Stack:
     def _log_says(self, process, text):
         return lambda: text in process.log.read_text(errors="replace")
 
-    def nats(self):
-        """Client address and leaf-node address."""
+    def nats(self, jetstream=False):
+        """Client address and leaf-node address. Streams are in memory."""
         client, leaf = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         config = self.directory / "nats.conf"
-        config.write_text(f'listen: "{client}"\nleafnodes {{ listen: "{leaf}" }}\n')
+        config.write_text(f'listen: "{client}"\nleafnodes {{ listen: "{leaf}" }}\n'
+                          + (f'jetstream {{ store_dir: "{self.directory}/js" }}\n'
+                             if jetstream else ""))
         p = self.start("nats", [tool("nats-server"), "-c", config])
         self._wait(p, "ready", self._log_says(p, "Server is ready"))
         return client, leaf
