@@ -70,6 +70,36 @@ static void a_request_fits_its_frame(void **state)
     }
 }
 
+/* WatchResponse{header{revision 1} watch_id 1 events{type PUT kv{key "k" value "v"}}}. */
+static void only_the_event_of_that_key_and_value_is_right(void **state)
+{
+    (void)state;
+    static const uint8_t event[] = "\x0a\x02\x18\x01\x10\x01\x5a\x08\x12\x06\x0a\x01"
+                                   "k\x2a\x01"
+                                   "v";
+    static const uint8_t created[] = "\x0a\x02\x18\x01\x10\x01\x18\x01";
+    static const uint8_t cancelled[] = "\x0a\x02\x18\x01\x10\x01\x20\x01";
+    enum etcd_watch_answer kind = ETCD_WATCH_BAD;
+    assert_null(etcd_msg_check_watch(event, sizeof event - 1, "k", "v", &kind));
+    assert_int_equal(kind, ETCD_WATCH_EVENT);
+    assert_non_null(etcd_msg_check_watch(event, sizeof event - 1, "x", "v", &kind));
+    assert_non_null(etcd_msg_check_watch(event, sizeof event - 1, "k", "x", &kind));
+    assert_null(etcd_msg_check_watch(created, sizeof created - 1, "k", "v", &kind));
+    assert_int_equal(kind, ETCD_WATCH_CREATED);
+    assert_non_null(etcd_msg_check_watch(cancelled, sizeof cancelled - 1, "k", "v", &kind));
+}
+
+/* LeaseKeepAliveResponse{header{} ID 300 TTL 5}; one without a TTL is of a lease that is gone. */
+static void a_lease_has_an_id_and_a_time_to_live(void **state)
+{
+    (void)state;
+    static const uint8_t alive[] = "\x0a\x00\x10\xac\x02\x18\x05";
+    int64_t lease = 0;
+    assert_null(etcd_msg_read_lease(alive, sizeof alive - 1, &lease));
+    assert_int_equal(lease, 300);
+    assert_non_null(etcd_msg_read_lease(alive, sizeof alive - 3, &lease));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +108,8 @@ int main(void)
         cmocka_unit_test(an_answer_for_another_key_is_wrong),
         cmocka_unit_test(an_empty_answer_is_wrong_for_a_range_and_right_for_a_put),
         cmocka_unit_test(a_request_fits_its_frame),
+        cmocka_unit_test(only_the_event_of_that_key_and_value_is_right),
+        cmocka_unit_test(a_lease_has_an_id_and_a_time_to_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,7 +195,7 @@ static void run_fanout(void)
 /* N subscriptions, of subjects as an application has them, and the answer that says they stand. */
 static void subscribe_many(struct nats_conn *c)
 {
-    char name[64], sid[16];
+    char name[64], sid[24];
     for (uint64_t i = 0; i < load.n; i++) {
         (void)snprintf(name, sizeof name, "bench.many.%06" PRIu64 ".state", i);
         (void)snprintf(sid, sizeof sid, "%" PRIu64, i + 1);
