@@ -83,7 +83,8 @@ static void publish(uint64_t slot)
     memset(payload, 'p', PAYLOAD_BYTES);
     load.sent++;
     memcpy(payload, &load.sent, sizeof load.sent);
-    memcpy(payload + PAYLOAD_BYTES, "\r\n", 2);
+    payload[PAYLOAD_BYTES] = '\r';
+    payload[PAYLOAD_BYTES + 1] = '\n';
     outbuf_put(&load.conn.out, line, (size_t)n);
     outbuf_put(&load.conn.out, payload, sizeof payload);
     load.start_ns[slot] = now_ns();

@@ -63,7 +63,8 @@ static void publish(uint64_t messages)
         char payload[PAYLOAD_BYTES + 2];
         memset(payload, 'p', PAYLOAD_BYTES);
         memcpy(payload, &load.sent, sizeof load.sent);
-        memcpy(payload + PAYLOAD_BYTES, "\r\n", 2);
+        payload[PAYLOAD_BYTES] = '\r';
+        payload[PAYLOAD_BYTES + 1] = '\n';
         load.sent++;
         outbuf_put(&load.from.out, line, (size_t)n);
         outbuf_put(&load.from.out, payload, sizeof payload);

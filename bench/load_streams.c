@@ -31,7 +31,7 @@ enum {
     N_MAX = 20000,
     STALL_MS = 10000,
     SLOW_WINDOW_BYTES = 64 * 1024 - 1,
-    SLOW_PAUSE_US = 1000,
+    SLOW_PAUSE_NS = 1000000,
     LEASE_TTL_S = 600,
 };
 
@@ -262,8 +262,8 @@ static void open_watches(void)
     for (uint64_t i = 0; i < load.streams; i++) {
         stream_open(&load.stream[i], headers);
     }
-    for (uint64_t i = 0; i < load.n; i++) {
-        stream_say(&load.stream[i % load.streams], frame, n);
+    for (uint64_t i = 0, at = 0; i < load.n; i++, at = at + 1 < load.streams ? at + 1 : 0) {
+        stream_say(&load.stream[at], frame, n);
     }
     for (uint64_t created = 0; created < load.n;) {
         turn(SIZE_MAX);
@@ -349,7 +349,7 @@ static void run_keepalive(void)
 static void run_slow(void)
 {
     static const nghttp2_nv headers[H2_GRPC_HEADERS] = H2_GRPC("/etcdserverpb.KV/Range");
-    const struct timespec pause = {.tv_nsec = SLOW_PAUSE_US * 1000};
+    const struct timespec pause = {.tv_nsec = SLOW_PAUSE_NS};
     const struct etcd_shape shape = {.prefix = load.prefix, .list_keys = (uint32_t)load.n};
     uint8_t frame[ETCD_FRAME_BYTES_MAX];
     load.streams = 0;

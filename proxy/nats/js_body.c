@@ -12,6 +12,11 @@
 #include "wire/json_splice.h"
 #include "wire/json_text.h"
 
+static bool is_json_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 struct splice {
     const struct nats_ns *ns;
     struct buf *out;
@@ -307,7 +312,7 @@ static bool holds_text(struct span value)
             i += value.p[i] == '\\' ? 2 : 1;
         struct span text = span_of(value.p + start, i - start);
         i++;
-        while (i < value.n && memchr(" \t\r\n", value.p[i], 4) != NULL)
+        while (i < value.n && is_json_blank(value.p[i]))
             i++;
         bool is_name = i < value.n && value.p[i] == ':';
         if (is_name ? !is_word(text) : text.n != 0)
@@ -401,7 +406,7 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
 bool js_body_is_object(struct span body)
 {
     size_t i = 0;
-    while (i < body.n && memchr(" \t\r\n", body.p[i], 4) != NULL)
+    while (i < body.n && is_json_blank(body.p[i]))
         i++;
     return i < body.n && body.p[i] == '{';
 }

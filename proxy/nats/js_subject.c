@@ -50,7 +50,8 @@ bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span 
     if (stored.n <= p->n || memcmp(stored.p, p->text, at) != 0 ||
         memcmp(stored.p + at + 1, p->text + at + 1, p->n - at - 1) != 0)
         return false;
-    if (memchr("edj*", stored.p[at], 4) == NULL)
+    uint8_t class = stored.p[at];
+    if (class != 'e' && class != 'd' && class != 'j' && class != '*')
         return false;
     *ret_subject = span_skip(stored, p->n);
     return true;

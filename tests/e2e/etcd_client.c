@@ -51,7 +51,7 @@ static const ProtobufCMethodDescriptor *find_method(const char *word, char *path
         &v3electionpb__election__descriptor};
     size_t i;
 
-    for (i = 0; i < sizeof services / sizeof *services; i++) {
+    for (i = 0; i < sizeof services / sizeof services[0]; i++) {
         const char *service = services[i]->short_name;
         size_t n = strlen(service);
         const ProtobufCMethodDescriptor *m;

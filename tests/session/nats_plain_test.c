@@ -74,16 +74,9 @@ static void put_end(struct rng *rng, struct buf *b)
 static void app_line(struct rng *rng, struct buf *b)
 {
     static const char *const verbs[] = {"PUB", "PUB", "PUB", "PUB", "PUB", "PUB", "pub", "HPUB"};
-    static const char *const subjects[] = {"foo",
-                                           "foo.bar.baz",
-                                           "a",
-                                           "$JS.ACK.x.y",
-                                           "$KV.b.k",
-                                           "$SYS.x",
-                                           "x.y-12345678",
-                                           "\x01"
-                                           "b",
-                                           "foo.>"};
+    static const char *const subjects[] = {"foo",          "foo.bar.baz", "a",
+                                           "$JS.ACK.x.y",  "$KV.b.k",     "$SYS.x",
+                                           "x.y-12345678", "c\x01",       "foo.>"};
     static const char *const replies[] = {"_INBOX.1", "7", "12a", "$JS.ACK.S.c.1.1.1.1.0", "r\x7f"};
     static const char *const others[] = {
         "SUB x.y-12345678 9\r\n", "UNSUB 9 3\r\n", "SUB foo 1\r\n", "PING\r\n", "UNSUB 9\r\n",
