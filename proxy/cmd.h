@@ -26,4 +26,10 @@ int cmd_redirect(const struct config *c);
  * that goes with e. */
 int cmd_fail(enum err e, const struct buf *text);
 
+/* cmd_check_nats.c: --subject and --stream. */
+struct subject_map;
+enum err check_subject_map(const struct config *c, struct subject_map *map) ATTR_MUST_USE;
+enum err check_explain_subject(const struct config *c) ATTR_MUST_USE;
+enum err check_explain_stream(const struct config *c) ATTR_MUST_USE;
+
 #endif

@@ -20,10 +20,7 @@ static enum err print_keys(const struct config *c)
 static enum err print_subjects(const struct config *c)
 {
     static struct subject_map subjects;
-    enum err e = subject_map_init(&subjects, span_str(c->subject_root), &c->ns, c->requests.item,
-                                  c->requests.n);
-    if (e == ERR_OK && c->view == VIEW_SUBTREE)
-        e = subject_map_see_below(&subjects, c->events.item, c->events.n);
+    enum err e = check_subject_map(c, &subjects);
     if (e != ERR_OK)
         return e;
     printf("  NATS subject \"events.x\" is published as \"%.*sevents.x\"\n", subjects.slice[0].n,
@@ -98,6 +95,10 @@ int cmd_check(const struct config *c)
         printf("  the NATS plane is off: no --nats-upstream\n");
     if (e == ERR_OK && c->key.n != 0)
         e = explain_key(c);
+    if (e == ERR_OK && c->subject.n != 0)
+        e = check_explain_subject(c);
+    if (e == ERR_OK && c->stream.n != 0)
+        e = check_explain_stream(c);
     struct buf error = {0};
     if (e == ERR_OK)
         e = sidecar_check_files(c, &error);

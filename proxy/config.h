@@ -98,6 +98,7 @@ struct config {
     struct config_patterns streams;          /* view.streams */
     struct span view_keys[CONFIG_KEYS_MAX]; /* view.keys, prefixes of etcd keys; borrow from text */
     unsigned view_key_prefixes;
+    struct span subject, stream; /* `check`: likewise */
     struct span key; /* `check`: the etcd key to explain; borrows from text; empty = none */
     unsigned max_connections;
     bool drain_is_classic; /* else native (design.md 7.5) */

@@ -310,6 +310,21 @@ static enum err set_streams(struct config_loader *l, enum option o)
     return take_patterns(l, o, "this is not a pattern of streams' names", &l->c->streams);
 }
 
+static enum err set_subject(struct config_loader *l, enum option o)
+{
+    return subject_is_valid_filter(only_item(l, o))
+               ? keep_item(l, only_item(l, o), &l->c->subject)
+               : fail_only(l, o, "this is neither a NATS subject nor a filter");
+}
+
+static enum err set_stream(struct config_loader *l, enum option o)
+{
+    struct span item = only_item(l, o);
+    return subject_is_literal(item) && memchr(item.p, '.', item.n) == NULL
+               ? keep_item(l, item, &l->c->stream)
+               : fail_only(l, o, "a stream's name has no dots, blanks, * or >");
+}
+
 static enum err set_number(struct config_loader *l, enum option o, unsigned most, unsigned *to)
 {
     struct span item = only_item(l, o);

@@ -82,16 +82,25 @@ static enum err send_barrier(struct nats_session *s)
     return buf_append(nats_voice(s, SIDE_UP), SPAN_LIT("PING\r\n"));
 }
 
-/* Count a message of a subscription that has several upstream sids. False: it came too late. */
-static bool deliver(struct nats_session *s, unsigned slice, struct span sid,
-                    struct nats_sub **ret_full)
+/* The server's word that nobody heard a request: it counts for no maximum there. */
+static bool is_no_responders(const struct nats_line *l, struct span in)
 {
-    struct nats_sub *sub = nats_subs_find(&s->subs, sid);
+    return l->op == NATS_OP_HMSG && span_eq(l->header_text, l->payload_text) &&
+           span_has_prefix(in, SPAN_LIT("NATS/1.0 503"));
+}
+
+/* Count a message of a subscription that has several upstream sids. False: it came too late. */
+static bool deliver(struct nats_session *s, unsigned slice, const struct nats_line *l,
+                    struct span in, struct nats_sub **ret_full)
+{
+    struct nats_sub *sub = nats_subs_find(&s->subs, l->sid);
     *ret_full = NULL;
     if (sub == NULL)
         return true;
     if ((sub->slices >> slice & 1) == 0)
         return (sub->late >> slice & 1) == 0;
+    if (is_no_responders(l, in))
+        return true;
     sub->delivered++;
     if (sub->max != 0 && sub->delivered >= sub->max)
         *ret_full = sub;
@@ -191,7 +200,7 @@ static enum err message(struct nats_session *s, struct nats_line *l, struct span
     enum err e = own ? strip_reply(s, l, &own) : ERR_OK;
     if (e != ERR_OK)
         return e;
-    if (!own || !deliver(s, slice, l->sid, &full))
+    if (!own || !deliver(s, slice, l, *in, &full))
         return nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in);
     e = write_message(s, l, in);
     count(s->ns->counters, COUNTER_NATS_MSGS_TO_APP, 1);

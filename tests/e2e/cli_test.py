@@ -104,6 +104,28 @@ class CommandLine(cases.Shared):
         self.assertIn("alone: view is own", explained("models/x", "own"))
         self.assertIn("no prefix of view-keys", explained(r"locks/x", "subtree"))
 
+    def test_check_explains_a_subject_and_a_stream(self):
+        def explained(view, *args):
+            done = bulkhead("check", "--nats-upstream", "nats://127.0.0.1:1", "--namespace", "a/b", "--view", view, *args)
+            self.assertEqual(0, done.returncode, done.stderr)
+            return done.stdout[done.stdout.index("\nnamespace a/b in the stores"):]
+        request = "b.gen-0123456789abcdef"
+        seen = explained("subtree", "--subject", request)
+        self.assertIn("class down", seen)
+        self.assertIn(f'PUB goes to "bh.d.a.b.~.~.{request}"', seen)
+        self.assertEqual(4, seen.count("SUB listens to"))
+        self.assertIn(f'PUB goes to "bh.e.a.b.~.~.{request}"', explained("own", "--subject", request))
+        seen = explained("subtree", "--subject", "namespace.x")
+        self.assertIn('SUB listens to "bh.e.a.b.*.*.namespace.x": events of this namespace and all descendants', seen)
+        self.assertRegex(seen, "(?s)and by a, .*and by default, ")
+        self.assertEqual(1, explained("own", "--subject", "namespace.x").count("SUB listens to"))
+        self.assertIn("denied", explained("own", "--subject", "$SYS.>"))
+        seen = explained("subtree", "--stream", "OBJ_tiny")
+        self.assertIn('stored as "a~b~~OBJ_tiny"', seen)
+        self.assertIn('the nearest descendant', seen)
+        self.assertIn("no pattern of view-streams", explained("subtree", "--stream", "ORDERS"))
+        self.assertEqual(2, bulkhead("check", "--nats-upstream", "nats://127.0.0.1:1", "--subject", "a..b").returncode)
+
     # serve
 
     def test_sigterm_ends_with_status_0_whatever_is_open(self):

@@ -18,6 +18,7 @@ class Raw:
     def __init__(self, addr, connect='{"verbose":false,"headers":true,"no_responders":true}'):
         host, port = addr.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), real.WAIT_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.messages = []
         self.said = []  # control lines other than messages

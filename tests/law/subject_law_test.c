@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The laws of design.md 2.6 for subjects in view "own", against the model that splits by tokens. */
+/* The laws of design.md 2.6 for subjects, against the model that splits by tokens. */
 #include "law/law.h"
 
 static struct span prefix_of(const struct subject_prefix *p)
@@ -185,6 +185,159 @@ static void law_6_a_foreign_publisher_is_a_missing_publisher(void **state)
     }
 }
 
+/* ---- view subtree ---- */
+
+static struct subject_map view_of(const struct model_ns *a)
+{
+    struct subject_map m = a->subjects;
+    assert_int_equal(subject_map_see_below(&m, subject_map_default_events,
+                                           ARRAY_LEN(subject_map_default_events)),
+                     ERR_OK);
+    return m;
+}
+
+/* The default of view.events, token by token: "_INBOX.>" and "namespace.>" hold the whole filter.
+ */
+static bool is_in_view(struct span filter)
+{
+    struct model_tokens t = model_split(filter);
+    return t.n > 1 &&
+           (model_token_is(t.token[0], "_INBOX") || model_token_is(t.token[0], "namespace"));
+}
+
+static void any_view_subject(struct law *law, bool wild, struct model_bytes *out)
+{
+    static const char *const heads[] = {"_INBOX.", "namespace.", "", "", "*.", "$SRV."};
+    struct model_bytes tail;
+    *out = (struct model_bytes){0};
+    model_add_str(out, heads[rng_below(&law->rng, wild ? ARRAY_LEN(heads) : 3)]);
+    model_any_subject(&law->rng, wild, &tail);
+    model_add(out, model_span(&tail));
+}
+
+static unsigned heard_in_view(const struct subject_map *m, struct span filter, struct span stored)
+{
+    unsigned slices = subject_map_sub_slices(m, filter), heard = 0;
+    for (unsigned i = 0; i < SUBJECT_SLICES_MAX; i++) {
+        if ((slices >> i & 1) == 0)
+            continue;
+        struct model_bytes upstream = {0};
+        model_add(&upstream, prefix_of(subject_map_sub_prefix(m, slices, i)));
+        model_add(&upstream, filter);
+        heard += model_subject_matches(model_span(&upstream), stored, false) ? 1 : 0;
+    }
+    return heard;
+}
+
+/* Events from below if the filter lies in view.events; requests from above if it is literal. */
+static void a_view_hears_what_comes_from_below_and_nothing_else(void **state)
+{
+    (void)state;
+    uint64_t below = 0;
+    for (struct law *law = law_begin("L2 view"); law_next(law);) {
+        const struct model_ns *a = law_ns(law), *b = law_ns(law);
+        struct subject_map m = view_of(a);
+        struct model_bytes s, filter, stored;
+        any_view_subject(law, false, &s);
+        if (rng_below(&law->rng, 4) == 0)
+            any_view_subject(law, true, &filter);
+        else
+            model_filter_near(&law->rng, model_span(&s), &filter);
+        bool down = rng_below(&law->rng, 2) == 0;
+        model_subject_write(&b->name, down ? "d" : "e", model_span(&s), &stored);
+        struct span f = model_span(&filter);
+
+        bool literal = model_subject_is_legal(f, false);
+        bool is_request = literal && model_is_request(f);
+        bool sees = model_name_is_above(&a->name, &b->name) && !down && is_in_view(f) &&
+                    !is_request;
+        bool asked = model_name_is_above(&b->name, &a->name) && down && literal;
+        bool may = (a == b || sees || asked) && model_subject_matches(f, model_span(&s), false);
+        bool must = may && (!down || model_is_request(model_span(&s)));
+        unsigned heard = heard_in_view(&m, f, model_span(&stored));
+        LAW_HOLDS(heard <= (may ? 1u : 0u), a, b, f, model_span(&stored));
+        LAW_HOLDS(heard >= (must ? 1u : 0u), a, b, f, model_span(&stored));
+        struct span back = SPAN_NONE;
+        LAW_HOLDS(heard == 0 || (subject_map_strip(&m, model_span(&stored), &back) &&
+                                 span_eq(back, model_span(&s))),
+                  a, b, f, model_span(&stored));
+        /* At most 1, 2, and 2 + depth upstream subscriptions (issue 7). */
+        unsigned n = (unsigned)__builtin_popcount(subject_map_sub_slices(&m, f) &
+                                                  ((1u << SUBJECT_SLICES_MAX) - 1));
+        LAW_HOLDS(n <= (is_request ? 2u + m.ancestors : 2u), a, b, f, f);
+        below += sees && heard ? 1 : 0;
+    }
+    print_message("%llu from below\n", (unsigned long long)below);
+    assert_true(below != 0);
+}
+
+static void a_view_strips_only_what_it_has_verified(void **state)
+{
+    (void)state;
+    uint64_t below = 0;
+    for (struct law *law = law_begin("L5 view"); law_next(law);) {
+        const struct model_ns *a = law_ns(law);
+        struct subject_map m = view_of(a);
+        struct model_bytes stored;
+        struct model_name owner = {0};
+        struct span want = SPAN_NONE, got = SPAN_LIT("unwritten");
+        char class = 0;
+        model_any_stored_subject(&law->rng, law->names, a, &stored);
+        /* What push consumers deliver is laid out as own events are. */
+        bool delivery = a->name.segments < NS_SEGMENTS_MAX &&
+                        span_has_prefix(model_span(&stored), SPAN_LIT("bh.j."));
+        struct model_bytes asked = stored;
+        asked.p[3] = delivery ? 'e' : asked.p[3];
+        bool read = model_subject_read(model_span(&asked), &owner, &class, &want);
+        bool mine = read && model_name_equal(&owner, &a->name);
+        bool above = read && model_name_is_above(&owner, &a->name);
+        bool under = read && model_name_is_above(&a->name, &owner);
+
+        bool may = ((mine || (under && !delivery)) && (class == 'e' || class == 'd')) ||
+                   (above && class == 'd');
+        bool stripped = subject_map_strip(&m, model_span(&stored), &got);
+        LAW_HOLDS(stripped == may, a, a, model_span(&stored), got);
+        LAW_HOLDS(span_eq(got, may ? want : SPAN_LIT("unwritten")), a, a, model_span(&stored), got);
+
+        got = SPAN_LIT("unwritten");
+        may = (mine || above || under) && class == 'e' && !delivery;
+        stripped = subject_map_strip_reply(&m, model_span(&stored), &got);
+        LAW_HOLDS(stripped == may, a, a, model_span(&stored), got);
+        LAW_HOLDS(span_eq(got, may ? want : SPAN_LIT("unwritten")), a, a, model_span(&stored), got);
+        below += under ? 1 : 0;
+    }
+    print_message("%llu below\n", (unsigned long long)below);
+    assert_true(below != 0);
+}
+
+/* covers: never when a subject of the filter is outside the pattern; and always when the pattern
+ * cannot be left, token by token. */
+static void a_pattern_covers_a_filter_or_a_witness_says_no(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {"_INBOX.>", "namespace.>", "a.*",       "a.*.>", "*.b",
+                                           "**.b",     "a*.>",        "*-<hex>.b", ">",     "a.b"};
+    uint64_t covered = 0;
+    for (struct law *law = law_begin("covers"); law_next(law);) {
+        const struct model_ns *a = law_ns(law);
+        struct span p = span_str(patterns[rng_below(&law->rng, ARRAY_LEN(patterns))]);
+        struct model_bytes s, filter;
+        any_view_subject(law, false, &s);
+        model_filter_near(&law->rng, model_span(&s), &filter);
+        struct span f = model_span(&filter);
+        bool covers = subject_pattern_covers(p, f);
+        bool both = model_subject_matches(f, model_span(&s), false);
+        LAW_HOLDS(!covers || !both || model_subject_matches(p, model_span(&s), true), a, a, p, f);
+        bool literal = model_subject_is_legal(f, false);
+        LAW_HOLDS(!literal || covers == model_subject_matches(p, f, true), a, a, p, f);
+        LAW_HOLDS(!is_in_view(f) || subject_pattern_covers(SPAN_LIT("_INBOX.>"), f) !=
+                                        subject_pattern_covers(SPAN_LIT("namespace.>"), f),
+                  a, a, p, f);
+        covered += covers ? 1 : 0;
+    }
+    print_message("%llu covered\n", (unsigned long long)covered);
+}
+
 /* The glob of a pattern's token, and the overlap of pattern and filter: exact in both directions.
  */
 static void any_pattern(struct law *law, struct model_bytes *out)
@@ -299,6 +452,9 @@ int main(void)
         cmocka_unit_test(law_4_two_namespaces_share_no_subject_and_no_group),
         cmocka_unit_test(law_5_only_verified_bytes_are_stripped),
         cmocka_unit_test(law_6_a_foreign_publisher_is_a_missing_publisher),
+        cmocka_unit_test(a_view_hears_what_comes_from_below_and_nothing_else),
+        cmocka_unit_test(a_view_strips_only_what_it_has_verified),
+        cmocka_unit_test(a_pattern_covers_a_filter_or_a_witness_says_no),
         cmocka_unit_test(patterns_match_and_overlap_exactly),
         cmocka_unit_test(subjects_are_legal_by_the_servers_rules),
     };

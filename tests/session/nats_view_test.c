@@ -113,6 +113,20 @@ static void a_maximum_counts_events_and_deliveries_together(void **state)
               UP_HEARS("UNSUB e1\r\nUNSUB j1\r\nPING\r\n"), UP("PONG\r\n"));
 }
 
+/* As at the server: what says that nobody heard a request counts for no maximum. */
+static void no_responders_count_for_no_maximum(void **state)
+{
+    (void)state;
+    PLAY_VIEW("a", HELLO, APP("SUB _INBOX.7 1\r\nUNSUB 1 1\r\n"),
+              UP_HEARS("SUB bh.e.a.*.*.*._INBOX.7 e1\r\nSUB bh.j.a.~.~.~._INBOX.7 j1\r\n"
+                       "UNSUB e1 1\r\nUNSUB j1 1\r\n"),
+              UP("HMSG bh.e.a.~.~.~._INBOX.7 e1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"),
+              APP_HEARS("HMSG _INBOX.7 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"), UP_HEARS(""),
+              UP("HMSG bh.e.a.~.~.~._INBOX.7 e1 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n"),
+              APP_HEARS("HMSG _INBOX.7 1 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n"),
+              UP_HEARS("UNSUB e1\r\nUNSUB j1\r\nPING\r\n"), UP("PONG\r\n"));
+}
+
 static void an_error_names_the_applications_subject(void **state)
 {
     (void)state;
@@ -149,6 +163,7 @@ int main(void)
         cmocka_unit_test(a_request_subscription_is_the_same_in_every_view),
         cmocka_unit_test(what_is_not_below_is_dropped),
         cmocka_unit_test(a_maximum_counts_events_and_deliveries_together),
+        cmocka_unit_test(no_responders_count_for_no_maximum),
         cmocka_unit_test(an_error_names_the_applications_subject),
         cmocka_unit_test(a_push_consumer_delivers_where_a_literal_subscription_listens),
     };

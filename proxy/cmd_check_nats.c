@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_check_nats - what a subject or a stream's name would do and see: the rows of design.md 5.2
+ * and 5.5 that hold for it. */
+#include <stdio.h>
+
+#include "cmd.h"
+#include "policy/js_names.h"
+#include "policy/subject_map.h"
+
+static void print_above(const struct config *c, const char *what)
+{
+    for (unsigned i = c->ns.segments; i-- != 0;) {
+        struct ns_path above = ns_path_head(&c->ns, i);
+        printf("    %s %s, where the view is subtree\n", what, ns_path_name(&above));
+    }
+}
+
+static bool is_in(const struct config_patterns *list, struct span filter)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (subject_pattern_covers(list->item[i], filter))
+            return true;
+    return false;
+}
+
+/* Who hears what this namespace publishes there. */
+static void print_publish(const struct config *c, const struct subject_map *map)
+{
+    bool is_request = subject_map_is_request(map, c->subject);
+    bool goes_down = subject_map_goes_down(map, c->subject);
+    const struct subject_prefix *to = &map->slice[goes_down ? SUBJECT_REQUESTS : SUBJECT_EVENTS];
+    printf("  class %s: %s\n", is_request ? "down" : "event",
+           is_request ? "a pattern of view-requests matches it" : "no pattern of view-requests");
+    printf("  PUB goes to \"%.*s%.*s\"; heard by this namespace", (int)to->n, to->text,
+           (int)c->subject.n, (const char *)c->subject.p);
+    if (goes_down) {
+        printf("\n    and by every descendant that subscribes to exactly it\n");
+    } else if (is_request) {
+        printf(" alone: view is own\n");
+    } else if (is_in(&c->events, c->subject)) {
+        printf("\n");
+        print_above(c, "and by");
+    } else {
+        printf(" alone: no pattern of view-events\n");
+    }
+}
+
+static void print_subscribe(const struct config *c, const struct subject_map *map)
+{
+    unsigned slices = subject_map_sub_slices(map, c->subject);
+    for (unsigned i = 0; i < SUBJECT_SLICES_MAX; i++) {
+        const struct subject_prefix *p = subject_map_sub_prefix(map, slices, i);
+        if ((slices >> i & 1) == 0)
+            continue;
+        const char *why = "what an ancestor asks";
+        if (i == SUBJECT_EVENTS)
+            why = slices & SUBJECT_BELOW ? "events of this namespace and all descendants"
+                                         : "events of this namespace";
+        else if (i == SUBJECT_REQUESTS)
+            why = "requests of this namespace";
+        else if (i == SUBJECT_DELIVERY)
+            why = "what push consumers deliver";
+        printf("  SUB listens to \"%.*s%.*s\": %s\n", (int)p->n, p->text, (int)c->subject.n,
+               (const char *)c->subject.p, why);
+    }
+    printf("  a queue group q is \"q%s\" among events, \"q\" among requests\n", map->group_suffix);
+}
+
+enum err check_subject_map(const struct config *c, struct subject_map *map)
+{
+    enum err e = subject_map_init(map, span_str(c->subject_root), &c->ns, c->requests.item,
+                                  c->requests.n);
+    return e == ERR_OK && c->view == VIEW_SUBTREE
+               ? subject_map_see_below(map, c->events.item, c->events.n)
+               : e;
+}
+
+enum err check_explain_subject(const struct config *c)
+{
+    static struct subject_map map;
+    enum err e = check_subject_map(c, &map);
+    if (e != ERR_OK)
+        return e;
+    printf("\nNATS subject \"%.*s\"\n", (int)c->subject.n, (const char *)c->subject.p);
+    if (subject_is_sys(c->subject)) {
+        printf("  denied: the server's own subjects\n");
+        return ERR_OK;
+    }
+    if (span_has_prefix(c->subject, SPAN_LIT("$JS.API.")) ||
+        span_has_prefix(c->subject, SPAN_LIT("$JS.ACK.")))
+        printf("  PUB is a request to JetStream: the names in it are mapped; see --stream\n");
+    else if (subject_is_literal(c->subject))
+        print_publish(c, &map);
+    print_subscribe(c, &map);
+    return ERR_OK;
+}
+
+enum err check_explain_stream(const struct config *c)
+{
+    struct js_names names;
+    struct buf stored = {0};
+    js_names_init(&names, &c->ns);
+    enum err e = js_names_map(&names, c->stream, &stored);
+    printf("\nstream \"%.*s\"\n", (int)c->stream.n, (const char *)c->stream.p);
+    if (e == ERR_LIMIT)
+        printf("  too long in this namespace: at most %zu bytes\n", js_names_room(&names));
+    if (e == ERR_OK) {
+        printf("  stored as \"%.*s\"\n  every write, purge, delete and list: on that alone\n",
+               (int)buf_len(&stored), (const char *)buf_span(&stored).p);
+        bool is_listed = is_in(&c->streams, c->stream);
+        if (!is_listed || c->view == VIEW_OWN)
+            printf("  reads: on that alone: %s\n",
+                   is_listed ? "view is own" : "no pattern of view-streams");
+        else
+            printf("  reads: that; where it is missing, the nearest descendant's of this name, by "
+                   "consumers\n    that are called \"~~%.*sNAME\" there\n",
+                   (int)names.n, names.text);
+        if (is_listed)
+            print_above(c, "read by");
+    }
+    buf_deinit(&stored);
+    return e == ERR_LIMIT ? ERR_OK : e;
+}
