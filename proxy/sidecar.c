@@ -245,8 +245,10 @@ static bool is_idle(struct sidecar *s)
 static bool is_left(struct sidecar *s)
 {
     uint64_t now_ms = loop_now_ms(&s->loop);
-    if (s->loop.connections != 0)
+    if (s->loop.connections != 0) {
         s->quiet_since_ms = now_ms;
+        return false;
+    }
     return now_ms - s->quiet_since_ms >= s->config->drain_quiet_ms;
 }
 

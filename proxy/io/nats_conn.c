@@ -41,6 +41,8 @@ struct nats_conn {
     uint64_t dialled_ns;
     uint8_t state;         /* enum nats_conn_state */
     uint8_t server, tried; /* index into servers; how many were dialled */
+    bool has_spoken;       /* the application has */
+    bool spoke_tls;        /* and its first byte was TLS, in plaintext */
 };
 
 static const enum counter rx[SIDES] = {COUNTER_NATS_RX_APP, COUNTER_NATS_RX_UP};
@@ -275,7 +277,10 @@ static void not_good(struct nats_conn *c, bool is_broken)
 static void log_bad_bytes(const struct nats_conn *c, enum nats_side side, enum err e)
 {
     const char *reason = err_info(e)->text;
-    if (side == SIDE_APP)
+    if (side == SIDE_APP && c->spoke_tls)
+        log_conn(LOG_WARN, "application connection ended: it speaks TLS to the plaintext port", c,
+                 "use nats:// without TLS there, or give the sidecar --nats-listen-cert");
+    else if (side == SIDE_APP)
         log_conn(LOG_WARN, "application connection ended: it does not speak NATS as it should", c,
                  reason);
     else if (c->state == STATE_GREETING)
@@ -363,6 +368,10 @@ static bool start_tls(struct nats_conn *c, struct span rest)
 static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
 {
     count(&c->all->loop->counters, rx[side], in.n);
+    if (side == SIDE_APP && !c->has_spoken) {
+        c->has_spoken = true;
+        c->spoke_tls = in.p[0] == 0x16; /* RFC 8446 5.1: a handshake record */
+    }
     enum err e = feed(c, side, &in);
     if (!goes_on(c, side, e) || !start_tls(c, in))
         return;

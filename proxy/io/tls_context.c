@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -24,8 +25,14 @@ const char *tls_context_option(const struct tls_context *c, enum tls_file file,
                                char text[TLS_OPTION_BYTES])
 {
     static const char *const names[TLS_FILES] = {"ca", "cert", "key"};
-    snprintf(text, TLS_OPTION_BYTES, "--%s-%s%s", c->options.plane,
-             c->options.is_server ? "listen-" : "", names[file]);
+    const char *own = file == TLS_FILE_CERT  ? c->options.cert_option
+                      : file == TLS_FILE_KEY ? c->options.key_option
+                                             : NULL;
+    if (own != NULL)
+        snprintf(text, TLS_OPTION_BYTES, "%s", own);
+    else
+        snprintf(text, TLS_OPTION_BYTES, "--%s-%s%s", c->options.plane,
+                 c->options.is_server ? "listen-" : "", names[file]);
     return text;
 }
 
@@ -124,14 +131,14 @@ static enum err load_trust(const struct tls_context *c, SSL_CTX *ssl, struct buf
                          error);
 }
 
-/* The application's list is { length 1, name }*. h2 if it knows it, else HTTP/1.1 for /health; who
- * offers only other things is refused (RFC 7301 3.2). */
+/* The peer's list is { length 1, name }*. h2 if it knows it, else HTTP/1.1 for /health; who
+ * offers only other things is refused (RFC 7301 3.2). arg: not NULL where h2 is not spoken. */
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                            const unsigned char *in, unsigned in_n, void *arg)
 {
     static const struct span known[] = {SPAN_LIT("h2"), SPAN_LIT("http/1.1")};
-    (void)ssl, (void)arg;
-    for (size_t k = 0; k < ARRAY_LEN(known); k++)
+    (void)ssl;
+    for (size_t k = arg == NULL ? 0 : 1; k < ARRAY_LEN(known); k++)
         for (unsigned i = 0; i + 1 + in[i] <= in_n; i += 1u + in[i]) {
             if (!span_eq(span_of(in + i + 1, in[i]), known[k]))
                 continue;
@@ -153,7 +160,9 @@ static enum err set_up(const struct tls_context *c, SSL_CTX *ssl)
     if (lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL) != 1 ||
         lib->SSL_CTX_set_num_tickets(ssl, 0) != 1)
         return ERR_NOMEM;
-    if (c->options.is_http2 && c->options.is_server)
+    if (c->options.is_http1)
+        lib->SSL_CTX_set_alpn_select_cb(ssl, select_protocol, ssl);
+    else if (c->options.is_http2 && c->options.is_server)
         lib->SSL_CTX_set_alpn_select_cb(ssl, select_protocol, NULL);
     else if (c->options.is_http2 && lib->SSL_CTX_set_alpn_protos(ssl, h2, sizeof h2 - 1) != 0)
         return ERR_NOMEM;
@@ -225,6 +234,15 @@ SSL_CTX *tls_context_current(struct tls_context *c)
     }
     buf_deinit(&error);
     return c->ssl;
+}
+
+int64_t tls_context_not_after(struct tls_context *c)
+{
+    const X509 *cert = c->lib->SSL_CTX_get0_certificate(tls_context_current(c));
+    struct tm tm;
+    if (cert == NULL || c->lib->ASN1_TIME_to_tm(c->lib->X509_get0_notAfter(cert), &tm) != 1)
+        return 0;
+    return timegm(&tm);
 }
 
 /* ---- life ---- */

@@ -33,7 +33,10 @@ struct tls_options {
     /* Clients: without ca the system's certificates, without server_name the host that is dialled;
      * cert and key both or none. Servers: listen_cert and listen_key. */
     struct tls_names names;
-    bool is_http2;             /* ALPN h2 */
+    bool is_http2; /* ALPN h2 */
+    bool is_http1; /* server: ALPN http/1.1 and nothing else */
+    /* Server: the names of its options where they are not made of plane; NULL: they are. */
+    const char *cert_option, *key_option;
     struct counters *counters; /* shares; server */
     enum counter refused;      /* server: counts handshakes that failed */
 };
@@ -42,6 +45,9 @@ struct tls_options {
  * what mends it (appended). ERR_NOMEM. */
 enum err tls_context_new(const struct tls_options *options, struct tls_context **ret_context,
                          struct buf *ret_error) ATTR_MUST_USE;
+/* The end of our certificate's validity, in seconds since the epoch, of the files as they are now;
+ * 0: there is none. */
+int64_t tls_context_not_after(struct tls_context *c);
 /* Nulls *c; connections keep what they need of it. Nothing happens to NULL. */
 void tls_context_free(struct tls_context **c);
 

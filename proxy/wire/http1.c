@@ -115,6 +115,9 @@ static enum http1_verdict content_length(struct http1_parser *p, struct span val
         if (!is_digit(value.p[i]))
             return refuse(p, 400, "Content-Length is not a number");
         p->has_body = p->has_body || value.p[i] != '0';
+        size_t digit = (size_t)(value.p[i] - '0');
+        p->body_bytes = p->body_bytes > (SIZE_MAX - digit) / 10 ? SIZE_MAX
+                                                                : p->body_bytes * 10 + digit;
     }
     p->has_length = true;
     return HTTP1_MORE;
@@ -148,6 +151,30 @@ static enum http1_verdict connection(struct http1_parser *p, struct span value)
     return HTTP1_MORE;
 }
 
+/* Headers that only say something about a body. */
+static enum http1_verdict body_header(struct http1_parser *p, struct span name, struct span value,
+                                      size_t value_at)
+{
+    if (equal_nocase(name, "expect")) {
+        p->expects_continue = equal_nocase(value, "100-continue");
+        return p->expects_continue ? HTTP1_MORE
+                                   : refuse(p, 417, "only 100-continue can be expected");
+    }
+    if (equal_nocase(name, "transfer-encoding")) {
+        if (p->has_coding || !equal_nocase(value, "chunked"))
+            return refuse(p, 501, "the only Transfer-Encoding of this port is chunked");
+        p->has_coding = true;
+    } else if (equal_nocase(name, "content-encoding")) {
+        p->is_encoded = p->is_encoded || !equal_nocase(value, "identity");
+    } else if (equal_nocase(name, "content-type")) {
+        if (p->type_end != 0)
+            return refuse(p, 400, "there is more than one Content-Type");
+        p->type_start = value_at;
+        p->type_end = value_at + value.n;
+    }
+    return HTTP1_MORE;
+}
+
 static enum http1_verdict header_line(struct http1_parser *p, struct span line)
 {
     struct span name, value;
@@ -158,12 +185,15 @@ static enum http1_verdict header_line(struct http1_parser *p, struct span line)
     if (!is_token(name))
         return refuse(p, 400, "a header's name holds a byte that no name may hold");
     value = trim_blanks(value);
+    size_t value_at = p->line_start + (size_t)(value.p - line.p);
     if (equal_nocase(name, "content-length"))
         return content_length(p, value);
     if (equal_nocase(name, "host"))
         return host(p, value);
     if (equal_nocase(name, "connection"))
         return connection(p, value);
+    if (p->takes_body)
+        return body_header(p, name, value, value_at);
     if (equal_nocase(name, "expect"))
         return refuse(p, 417, "nothing can be expected of this port: leave out Expect");
     p->has_coding = p->has_coding || equal_nocase(name, "transfer-encoding");
@@ -176,7 +206,7 @@ static enum http1_verdict head_ended(struct http1_parser *p, struct span in,
     /* RFC 9112 6.1: a coding next to a length, or in HTTP/1.0, is the shape of an attack. */
     if (p->has_coding && (p->has_length || p->minor == 0))
         return refuse(p, 400, "Transfer-Encoding stands where it may not stand");
-    if (p->has_coding)
+    if (p->has_coding && !p->takes_body)
         return refuse(p, 501, "this port takes no body: leave out Transfer-Encoding");
     if (p->minor == 1 && !p->has_host)
         return refuse(p, 400, "there is no Host");
@@ -186,7 +216,14 @@ static enum http1_verdict head_ended(struct http1_parser *p, struct span in,
         .path = target,
         .query = SPAN_NONE,
         .head_bytes = p->scanned,
-        .keep_alive = !p->close && !p->has_body && (p->minor == 1 || p->keep_alive),
+        .keep_alive = !p->close && (!p->has_body || p->takes_body) &&
+                      (p->minor == 1 || p->keep_alive),
+        .has_length = p->has_length,
+        .is_chunked = p->has_coding,
+        .body_bytes = p->body_bytes,
+        .expects_continue = p->expects_continue && p->minor == 1,
+        .is_encoded = p->is_encoded,
+        .content_type = span_of(in.p + p->type_start, p->type_end - p->type_start),
     };
     (void)cut(target, '?', &request.path, &request.query);
     *ret_request = request;
@@ -254,12 +291,22 @@ static const char *phrase(int status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 411:
+        return "Length Required";
+    case 413:
+        return "Content Too Large";
     case 414:
         return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
     case 417:
         return "Expectation Failed";
     case 431:
         return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
     case 501:
         return "Not Implemented";
     case 503:

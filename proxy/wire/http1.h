@@ -6,7 +6,8 @@
  * /readyz, /version on the etcd port. Nothing is forwarded, so there is nothing to smuggle past;
  * still every shape that two parsers could read in two ways is refused: bare CR or LF, folded
  * lines, blanks around a header's name, more than one Content-Length or Host, any
- * Transfer-Encoding.
+ * Transfer-Encoding. Where takes_body is set (the injector), `chunked` is taken, and
+ * http1_body.h reads what follows the head.
  *
  * A refused request ends its connection: write http1_refusal()'s answer, then close.
  */
@@ -25,19 +26,29 @@ struct http1_request {
     struct span query;        /* without "?"; SPAN_NONE if there is none */
     size_t head_bytes;        /* consume these, zero the parser, go on with the next request */
     bool keep_alive;          /* false: close after the answer. A body is never read, so always
-                                 false if one was announced */
+                                 false if one was announced, unless takes_body */
+    /* With takes_body only. */
+    bool has_length, is_chunked;
+    size_t body_bytes;        /* with has_length; SIZE_MAX: more than a size_t holds */
+    bool expects_continue;    /* answer "HTTP/1.1 100 Continue" before the body is read */
+    bool is_encoded;          /* there is a Content-Encoding that is not identity: answer 415 */
+    struct span content_type; /* as written; SPAN_NONE if there is none; borrows as path */
 };
 
 /* Zeroed = at the first byte of a request. Owns nothing. */
 struct http1_parser {
+    bool takes_body;   /* set by the owner before the first byte */
     size_t scanned;    /* bytes looked at */
     size_t line_start; /* offset of the line being read */
     bool has_request_line, has_host, has_length, has_body, has_coding, close, keep_alive;
     enum http1_method method;
     unsigned minor;                  /* HTTP/1.minor */
     size_t target_start, target_end; /* offsets */
-    int refused_status;              /* after HTTP1_REFUSED: 400, 414, 417, 431, 501 or 505 */
-    const char *refused_why;         /* a sentence for the body and the log; static */
+    size_t body_bytes;
+    bool expects_continue, is_encoded;
+    size_t type_start, type_end; /* offsets of Content-Type's value */
+    int refused_status;          /* after HTTP1_REFUSED: 400, 414, 417, 431, 501 or 505 */
+    const char *refused_why;     /* a sentence for the body and the log; static */
 };
 
 enum http1_verdict { HTTP1_MORE, HTTP1_DONE, HTTP1_REFUSED };

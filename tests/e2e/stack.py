@@ -98,7 +98,9 @@ def sidecar_binary():
 class Process:
     """One child, its log files and its end."""
 
-    def __init__(self, name, argv, directory, env=None, stdout_is_log=True):
+    def __init__(self, name, argv, directory, env=None, stdout_is_log=True, wrap=()):
+        """wrap: words before argv, a program that becomes argv[0] in another namespace or as another user."""
+        argv = [*wrap, *argv]
         self.name, self.argv = name, argv
         self.log_path = os.path.join(directory, name + ".log")
         self.out_path = self.log_path if stdout_is_log else os.path.join(directory, name + ".out")
@@ -159,16 +161,16 @@ class Process:
 class Etcd(Process):
     LINE = re.compile(r'serving client traffic insecurely[^\n]*"address":"([^"]+)"')
 
-    def __init__(self, name, directory, port=0, data=None):
+    def __init__(self, name, directory, port=0, data=None, host="127.0.0.1", wrap=()):
         data = data or os.path.join(directory, name + ".data")
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://{host}:{port}"
         super().__init__(name, [
             find_program("etcd"), "--name", "default", "--data-dir", data,
             "--listen-client-urls", url, "--advertise-client-urls", url,
             "--listen-peer-urls", "http://127.0.0.1:0",
             "--initial-advertise-peer-urls", "http://127.0.0.1:0",
             "--initial-cluster", "default=http://127.0.0.1:0",
-            "--enable-grpc-gateway=false", "--logger", "zap", "--log-outputs", "stderr"], directory)
+            "--enable-grpc-gateway=false", "--logger", "zap", "--log-outputs", "stderr"], directory, wrap=wrap)
         self.data = data
         match = self.until(lambda: self.LINE.search(self.log()), "etcd serves clients")
         self.addr = match.group(1)
@@ -176,11 +178,11 @@ class Etcd(Process):
 
 
 class Nats(Process):
-    def __init__(self, name, directory, port=-1, extra=()):
+    def __init__(self, name, directory, port=-1, extra=(), host="127.0.0.1", wrap=()):
         ports = os.path.join(directory, name + ".ports")
         os.mkdir(ports)
-        super().__init__(name, [find_program("nats-server"), "-a", "127.0.0.1", "-p", str(port),
-                                "--ports_file_dir", ports, *extra], directory)
+        super().__init__(name, [find_program("nats-server"), "-a", host, "-p", str(port),
+                                "--ports_file_dir", ports, *extra], directory, wrap=wrap)
         def read():
             for entry in os.listdir(ports):
                 try:

@@ -167,6 +167,36 @@ static void other_paths_and_methods_are_told_what_there_is(void **state)
     close_world(&w);
 }
 
+static void count_drain(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void the_admin_listener_takes_post_drain_and_nothing_else(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    unsigned drains = 0;
+    struct addr any = {.kind = ADDR_TCP, .host = "127.0.0.1"};
+    const struct admin_options options = {.listen = &any,
+                                          .listens = 1,
+                                          .option = "--admin-listen",
+                                          .on_drain = count_drain,
+                                          .arg = &drains};
+    struct buf error = {0};
+    assert_int_equal(loop_init(&w.l), ERR_OK);
+    assert_int_equal(admin_open(&w.l, &options, &w.admin, &error), ERR_OK);
+    w.addr = admin_addr(w.admin);
+    ask(&w, GET("/drain"), "HTTP/1.1 405 Method Not Allowed\r\n", "Allow: POST\r\n");
+    ask(&w, GET("/livez"), "HTTP/1.1 404 Not Found\r\n", "there is POST /drain\n");
+    ask(&w, GET("/metrics"), "HTTP/1.1 404 Not Found\r\n", "there is POST /drain\n");
+    assert_int_equal(drains, 0);
+    ask(&w, "POST /drain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 202 Accepted\r\n", "\r\n\r\ndraining\n");
+    assert_int_equal(drains, 1);
+    close_world(&w);
+}
+
 static void what_is_not_http_is_refused_and_closed(void **state)
 {
     (void)state;
@@ -306,6 +336,7 @@ int main(void)
         cmocka_unit_test(probes_say_which_plane_is_missing_what),
         cmocka_unit_test(metrics_come_as_prometheus_text),
         cmocka_unit_test(other_paths_and_methods_are_told_what_there_is),
+        cmocka_unit_test(the_admin_listener_takes_post_drain_and_nothing_else),
         cmocka_unit_test(what_is_not_http_is_refused_and_closed),
         cmocka_unit_test(one_connection_serves_many_requests_whole_cut_or_together),
         cmocka_unit_test(a_flood_of_pipelined_scrapes_is_cut_off),

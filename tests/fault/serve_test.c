@@ -15,6 +15,7 @@
 #define ETCD      "--etcd-upstream", NOBODY, "--etcd-listen", "127.0.0.1:0"
 #define NATS      "--nats-upstream", NOBODY, "--nats-listen", "127.0.0.1:0"
 #define HEALTH    "--health-listen", "127.0.0.1:0"
+#define CLASSIC   "--drain-mode", "classic"
 #define NAMESPACE "--namespace", "llama-8b/version-A"
 
 static struct process p;
@@ -108,7 +109,7 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A client that holds the drain up: half of a request. */
+/* A client that holds a classic drain up: it is connected. */
 static int hold_up(void)
 {
     char place[128];
@@ -125,7 +126,7 @@ static int hold_up(void)
 static void a_second_signal_stops_at_once(void **state)
 {
     (void)state;
-    process_start(&p, "serve", ETCD);
+    process_start(&p, "serve", ETCD, CLASSIC, "--drain-ms", "60000");
     process_wait_for(&p, OUT, "\n");
     int fd = hold_up();
     int64_t start_ms = now_ms();
@@ -133,19 +134,106 @@ static void a_second_signal_stops_at_once(void **state)
     process_wait_for(&p, ERR, "draining");
     kill(p.pid, SIGTERM);
     assert_int_equal(process_end(&p), 0);
-    assert_true(now_ms() - start_ms < 4500); /* the drain time is 5000 */
+    assert_true(now_ms() - start_ms < 30000);
     close(fd);
 }
 
 static void the_drain_is_bounded(void **state)
 {
     (void)state;
-    process_start(&p, "serve", ETCD, "--drain-ms", "100");
+    process_start(&p, "serve", ETCD, CLASSIC, "--drain-ms", "100");
     process_wait_for(&p, OUT, "\n");
     int fd = hold_up();
     kill(p.pid, SIGTERM);
+    process_wait_for(&p, ERR, "stopping with applications connected: the drain time is over");
     assert_int_equal(process_end(&p), 0);
     close(fd);
+}
+
+/* native: whoever is connected then has had its time. */
+static void a_connection_alone_does_not_hold_a_native_sidecar(void **state)
+{
+    (void)state;
+    process_start(&p, "serve", ETCD, NATS, "--drain-ms", "60000");
+    process_wait_for(&p, OUT, "\n");
+    int fd = hold_up();
+    int64_t start_ms = now_ms();
+    kill(p.pid, SIGTERM);
+    assert_int_equal(process_end(&p), 0);
+    assert_true(now_ms() - start_ms < 30000);
+    close(fd);
+}
+
+/* classic: who comes while it drains is served, and it ends when nobody has been there for a while.
+ */
+static void a_classic_sidecar_takes_new_connections_until_it_is_left(void **state)
+{
+    (void)state;
+    process_start(&p, "serve", ETCD, CLASSIC, "--drain-ms", "60000", "--drain-quiet-ms", "100");
+    process_wait_for(&p, OUT, "\n");
+    int first = hold_up();
+    kill(p.pid, SIGTERM);
+    process_wait_for(&p, ERR, "draining");
+    int second = hold_up();
+    close(first);
+    int third = hold_up();
+    close(second);
+    close(third);
+    assert_int_equal(process_end(&p), 0);
+    assert_null(strstr(p.text[ERR], "the drain time is over"));
+}
+
+/* A preStop hook asks first and the kubelet signals then: that is no second signal. */
+static void the_admin_listener_drains_and_does_not_count_as_a_signal(void **state)
+{
+    (void)state;
+    static struct process asker;
+    char place[128];
+    process_start(&p, "serve", ETCD, HEALTH, CLASSIC, "--drain-ms", "60000", "--admin-listen",
+                  "127.0.0.1:0");
+    process_wait_for(&p, OUT, "\n");
+    int fd = hold_up();
+    process_start(&asker, "drain", "--admin-listen", process_place(&p, "admin=", place));
+    assert_int_equal(process_end(&asker), 0);
+    assert_string_equal(asker.text[OUT], "draining\n");
+    process_wait_for(&p, ERR, "the admin listener was asked to");
+    kill(p.pid, SIGTERM);
+    process_wait_for(&p, ERR, "draining already");
+    process_start(&asker, "health", "--health-listen", process_place(&p, "health=", place));
+    assert_int_equal(process_end(&asker), 1);
+    assert_non_null(strstr(asker.text[OUT], "draining"));
+    kill(p.pid, SIGTERM);
+    assert_int_equal(process_end(&p), 0);
+    close(fd);
+    process_start(&asker, "drain", "--admin-listen", place);
+    assert_int_equal(process_end(&asker), 1);
+}
+
+static void wait_ends_when_the_sidecar_listens_or_the_time_is_over(void **state)
+{
+    (void)state;
+    static struct process waiter;
+    char place[128];
+    process_start(&p, "serve", ETCD, HEALTH);
+    process_wait_for(&p, OUT, "\n");
+    process_place(&p, "health=", place);
+    process_start(&waiter, "wait", "--health-listen", place);
+    assert_int_equal(process_end(&waiter), 0);
+    /* There are no stores. */
+    process_start(&waiter, "wait", "--stores", "--timeout-ms", "50", "--health-listen", place);
+    assert_int_equal(process_end(&waiter), 1);
+    assert_non_null(strstr(waiter.text[OUT], "not ready"));
+    kill(p.pid, SIGTERM);
+    assert_int_equal(process_end(&p), 0);
+    /* Nobody yet; then somebody. */
+    process_start(&waiter, "wait", "--timeout-ms", "50", "--health-listen", place);
+    assert_int_equal(process_end(&waiter), 1);
+    assert_non_null(strstr(waiter.text[ERR], "connection refused"));
+    process_start(&waiter, "wait", "--health-listen", place);
+    process_start(&p, "serve", ETCD, "--health-listen", place);
+    assert_int_equal(process_end(&waiter), 0);
+    kill(p.pid, SIGTERM);
+    assert_int_equal(process_end(&p), 0);
 }
 
 static void sighup_is_logged_and_serving_goes_on(void **state)
@@ -273,6 +361,10 @@ int main(void)
         cmocka_unit_test(readiness_goes_to_the_fd_and_to_the_service_manager),
         cmocka_unit_test(a_second_signal_stops_at_once),
         cmocka_unit_test(the_drain_is_bounded),
+        cmocka_unit_test(a_connection_alone_does_not_hold_a_native_sidecar),
+        cmocka_unit_test(a_classic_sidecar_takes_new_connections_until_it_is_left),
+        cmocka_unit_test(the_admin_listener_drains_and_does_not_count_as_a_signal),
+        cmocka_unit_test(wait_ends_when_the_sidecar_listens_or_the_time_is_over),
         cmocka_unit_test(sighup_is_logged_and_serving_goes_on),
         cmocka_unit_test(an_address_in_use_ends_with_2_and_names_the_option),
         cmocka_unit_test(usage_errors_end_with_2_and_one_line),

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import tree
 
 FLAGS = ["-std=c17", "-D_GNU_SOURCE", '-DBULKHEAD_VERSION="0"', "-Wall", "-Wextra", "-Werror",
-         "-Wno-unused", "-fsyntax-only", "-I.", "-Iproxy", "-Itests", "-x", "c", "-"]
+         "-Wno-unused", "-fsyntax-only", "-I.", "-Iproxy", "-Itests",
+         "-Ideploy/sidecar-injector", "-x", "c", "-"]
 
 
 def compiles(top, path):

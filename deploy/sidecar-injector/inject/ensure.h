@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ensure - make something ours be in the pod: put it in, or put right what is there. What the API
+ * server or others added to it (defaults, more variables, more mounts) stays.
+ */
+#ifndef INJECT_ENSURE_H
+#define INJECT_ENSURE_H
+
+#include "inject/edit.h"
+
+/* A container of that name, first in the list if it must be put in. */
+void ensure_container(struct edit *e, const struct spot *spec, const char *list, const char *name,
+                      struct span json);
+/* No element of that name in the list. */
+void ensure_absent(struct edit *e, const struct spot *spec, const char *list, const char *name);
+/* An element of that name, whatever else is in it. */
+void ensure_named(struct edit *e, const struct spot *spec, const char *list, const char *name,
+                  struct span json);
+/* Is everything of desired in present? Lists of named things may hold more; others are equal;
+ * quantities are compared by what they mean. */
+bool ensure_covers(const struct json_node *present, const struct json_node *desired);
+
+#endif

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * json_tree.c - the arena, reading (scalars, then the document without recursion), looking,
+ * changing, writing.
+ *
+ * Recursion below is over trees whose depth the readers limit to JSON_TREE_DEPTH_MAX; a patch adds
+ * at most as many levels again.
+ */
+#include "inject/json_tree.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "wire/json_text.h"
+
+/* ---- the arena ---- */
+
+enum { BLOCK_BYTES = 64 * 1024, SORT_ABOVE = 16 };
+
+struct json_arena_block {
+    struct json_arena_block *next;
+    size_t bytes;
+    _Alignas(max_align_t) uint8_t data[];
+};
+
+void *json_tree_alloc(struct json_tree *t, size_t n)
+{
+    n = (n + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+    if (t->blocks == NULL || t->blocks->bytes - t->used < n) {
+        /* Small documents get small blocks. */
+        size_t want = t->held_bytes < BLOCK_BYTES ? BLOCK_BYTES / 8 : BLOCK_BYTES;
+        size_t bytes = n > want ? n : want;
+        struct json_arena_block *b = malloc(sizeof *b + bytes);
+        if (b == NULL)
+            return NULL;
+        *b = (struct json_arena_block){.next = t->blocks, .bytes = bytes};
+        t->blocks = b;
+        t->used = 0;
+        t->held_bytes += bytes;
+    }
+    void *p = t->blocks->data + t->used;
+    t->used += n;
+    return p;
+}
+
+void json_tree_deinit(struct json_tree *t)
+{
+    while (t->blocks != NULL) {
+        struct json_arena_block *next = t->blocks->next;
+        free(t->blocks);
+        t->blocks = next;
+    }
+    *t = (struct json_tree){0};
+}
+
+struct json_node *json_tree_new(struct json_tree *t, enum json_kind kind)
+{
+    struct json_node *node = json_tree_alloc(t, sizeof *node);
+    if (node != NULL)
+        *node = (struct json_node){.kind = kind, .is_flow = true};
+    return node;
+}
+
+bool json_tree_copy(struct json_tree *t, struct span s, struct span *ret_copy)
+{
+    uint8_t *p = json_tree_alloc(t, s.n + 1);
+    if (p == NULL)
+        return false;
+    if (s.n != 0)
+        memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    *ret_copy = span_of(p, s.n);
+    return true;
+}
+
+/* ---- reading: scalars ---- */
+
+struct reader {
+    struct json_tree *tree;
+    struct span in;
+    size_t at;
+    struct buf text; /* of the string being decoded */
+};
+
+static enum err wrong(struct reader *r, size_t at, const char *what)
+{
+    r->tree->error = what;
+    r->tree->error_at = at;
+    return ERR_SYNTAX;
+}
+
+static int peek(const struct reader *r)
+{
+    return r->at < r->in.n ? r->in.p[r->at] : -1;
+}
+
+static void skip_blanks(struct reader *r)
+{
+    for (int c = peek(r); c == ' ' || c == '\t' || c == '\n' || c == '\r'; c = peek(r))
+        r->at++;
+}
+
+/* The bytes of one character beyond ASCII that begins at p (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF); 0 if it is none. */
+static size_t utf8_bytes(const uint8_t *p, size_t n)
+{
+    uint8_t c = p[0];
+    size_t want = c >= 0xc2 && c <= 0xdf   ? 2
+                  : (c & 0xf0) == 0xe0     ? 3
+                  : c >= 0xf0 && c <= 0xf4 ? 4
+                                           : 0;
+    if (want == 0 || n < want)
+        return 0;
+    uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < want; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return want;
+}
+
+static bool is_hex(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* r->at stands behind the backslash. */
+static enum err skip_escape(struct reader *r)
+{
+    int c = peek(r);
+    if (c > 0 && strchr("\"\\/bfnrt", c) != NULL) {
+        r->at++;
+        return ERR_OK;
+    }
+    if (c != 'u' || r->in.n - r->at < 5)
+        return wrong(r, r->at, "an escape that JSON does not have");
+    for (size_t i = 1; i < 5; i++)
+        if (!is_hex(r->in.p[r->at + i]))
+            return wrong(r, r->at, "an escape that JSON does not have");
+    r->at += 5;
+    return ERR_OK;
+}
+
+/* The string at r->at; *ret_text borrows the input or the arena. */
+static enum err read_string(struct reader *r, struct span *ret_text)
+{
+    size_t start = r->at++;
+    bool escaped = false;
+    while (peek(r) != '"') {
+        if (r->at >= r->in.n)
+            return wrong(r, start, "a string does not end");
+        uint8_t c = r->in.p[r->at];
+        if (c < 0x20)
+            return wrong(r, r->at, "a control character in a string");
+        if (c >= 0x80) {
+            size_t n = utf8_bytes(r->in.p + r->at, r->in.n - r->at);
+            if (n == 0)
+                return wrong(r, r->at, "bytes that are not UTF-8");
+            r->at += n;
+            continue;
+        }
+        r->at++;
+        if (c != '\\')
+            continue;
+        escaped = true;
+        enum err e = skip_escape(r);
+        if (e != ERR_OK)
+            return e;
+    }
+    r->at++;
+    if (!escaped) {
+        *ret_text = span_of(r->in.p + start + 1, r->at - start - 2);
+        return ERR_OK;
+    }
+    buf_truncate(&r->text, 0);
+    enum err e = json_text_decode(span_of(r->in.p + start, r->at - start), &r->text);
+    if (e == ERR_OK && !json_tree_copy(r->tree, buf_span(&r->text), ret_text))
+        e = ERR_NOMEM;
+    return e;
+}
+
+static size_t skip_digits(struct reader *r)
+{
+    size_t start = r->at;
+    while (peek(r) >= '0' && peek(r) <= '9')
+        r->at++;
+    return r->at - start;
+}
+
+static enum err read_number(struct reader *r, struct span *ret_text)
+{
+    size_t start = r->at;
+    bool ok = true;
+    if (peek(r) == '-')
+        r->at++;
+    if (peek(r) == '0')
+        r->at++;
+    else
+        ok = skip_digits(r) != 0;
+    if (ok && peek(r) == '.') {
+        r->at++;
+        ok = skip_digits(r) != 0;
+    }
+    if (ok && (peek(r) == 'e' || peek(r) == 'E')) {
+        r->at++;
+        if (peek(r) == '+' || peek(r) == '-')
+            r->at++;
+        ok = skip_digits(r) != 0;
+    }
+    *ret_text = span_of(r->in.p + start, r->at - start);
+    return ok ? ERR_OK : wrong(r, start, "this is not JSON");
+}
+
+static enum err read_word(struct reader *r, struct json_node *node)
+{
+    static const struct {
+        struct span word;
+        enum json_kind kind;
+    } words[] = {{SPAN_LIT("true"), JSON_BOOL},
+                 {SPAN_LIT("false"), JSON_BOOL},
+                 {SPAN_LIT("null"), JSON_NULL}};
+    struct span rest = span_skip(r->in, r->at);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (!span_has_prefix(rest, words[i].word))
+            continue;
+        node->kind = words[i].kind;
+        node->text = span_head(rest, words[i].word.n);
+        r->at += words[i].word.n;
+        return ERR_OK;
+    }
+    return wrong(r, r->at, "this is not JSON");
+}
+
+/* ---- reading: the document ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    const struct json_node *const *x = a, *const *y = b;
+    return span_cmp((*x)->key, (*y)->key);
+}
+
+/* A member of object whose name another one has, or NULL. Few members: each with each; many:
+ * sorted, so that a hostile document costs n log n. *ret_error: no memory. */
+static const struct json_node *duplicate(const struct json_node *object, enum err *ret_error)
+{
+    *ret_error = ERR_OK;
+    if (object->count <= SORT_ABOVE) {
+        for (const struct json_node *a = object->child; a != NULL; a = a->next)
+            for (const struct json_node *b = object->child; b != a; b = b->next)
+                if (span_eq(a->key, b->key))
+                    return a;
+        return NULL;
+    }
+    const struct json_node **all = malloc(object->count * sizeof(*all)), *found = NULL;
+    if (all == NULL) {
+        *ret_error = ERR_NOMEM;
+        return NULL;
+    }
+    size_t n = 0;
+    for (const struct json_node *m = object->child; m != NULL; m = m->next)
+        all[n++] = m;
+    qsort(all, n, sizeof(*all), by_key);
+    for (size_t i = 1; i < n && found == NULL; i++)
+        if (span_eq(all[i - 1]->key, all[i]->key))
+            found = all[i];
+    free(all);
+    return found;
+}
+
+/* "name" : in front of a member's value. */
+static enum err read_key(struct reader *r, struct json_node *node)
+{
+    skip_blanks(r);
+    if (peek(r) != '"')
+        return wrong(r, r->at, "a member's name is missing");
+    node->key_start = r->at;
+    enum err e = read_string(r, &node->key);
+    if (e != ERR_OK)
+        return e;
+    skip_blanks(r);
+    if (peek(r) != ':')
+        return wrong(r, r->at, "a colon is missing");
+    r->at++;
+    return ERR_OK;
+}
+
+/* The value's first byte; containers are only opened. */
+static enum err read_begin(struct reader *r, struct json_node *node)
+{
+    skip_blanks(r);
+    node->start = r->at;
+    enum err e = ERR_OK;
+    switch (peek(r)) {
+    case '{':
+    case '[':
+        node->kind = peek(r) == '{' ? JSON_OBJECT : JSON_ARRAY;
+        r->at++;
+        return ERR_OK;
+    case '"':
+        node->kind = JSON_STRING;
+        e = read_string(r, &node->text);
+        break;
+    case 't':
+    case 'f':
+    case 'n':
+        e = read_word(r, node);
+        break;
+    default:
+        node->kind = JSON_NUMBER;
+        e = read_number(r, &node->text);
+    }
+    node->end = r->at;
+    return e;
+}
+
+/* Does the open container end here? A comma in front of another value is passed. */
+static enum err read_end(struct reader *r, struct json_node *open, bool *ret_ended)
+{
+    uint8_t close = open->kind == JSON_OBJECT ? '}' : ']';
+    skip_blanks(r);
+    *ret_ended = peek(r) == close;
+    if (*ret_ended) {
+        r->at++;
+        open->end = r->at;
+        enum err e = ERR_OK;
+        const struct json_node *twice = open->kind == JSON_OBJECT ? duplicate(open, &e) : NULL;
+        return twice == NULL ? e : wrong(r, twice->key_start, "a name stands twice in one object");
+    }
+    if (open->count == 0)
+        return ERR_OK;
+    if (peek(r) != ',')
+        return wrong(r, r->at, "a comma or the end of a list is missing");
+    r->at++;
+    return ERR_OK;
+}
+
+static enum err read_value(struct reader *r, struct json_node **ret_root)
+{
+    struct json_node *open[JSON_TREE_DEPTH_MAX];
+    unsigned depth = 0;
+    *ret_root = json_tree_new(r->tree, JSON_NULL);
+    enum err e = *ret_root == NULL ? ERR_NOMEM : read_begin(r, *ret_root);
+    if (e == ERR_OK && (*ret_root)->kind >= JSON_ARRAY)
+        open[depth++] = *ret_root;
+    while (e == ERR_OK && depth != 0) {
+        struct json_node *parent = open[depth - 1];
+        bool ended;
+        e = read_end(r, parent, &ended);
+        if (e != ERR_OK || ended) {
+            depth--;
+            continue;
+        }
+        struct json_node *node = json_tree_new(r->tree, JSON_NULL);
+        if (node == NULL)
+            return ERR_NOMEM;
+        if (parent->kind == JSON_OBJECT)
+            e = read_key(r, node);
+        if (e == ERR_OK)
+            e = read_begin(r, node);
+        if (e == ERR_OK && node->kind >= JSON_ARRAY) {
+            if (depth == JSON_TREE_DEPTH_MAX)
+                return wrong(r, node->start, "nested deeper than 64 levels");
+            open[depth++] = node;
+        }
+        json_tree_append(parent, node);
+    }
+    return e;
+}
+
+enum err json_tree_parse_value(struct json_tree *t, struct span in, struct json_node **ret_node)
+{
+    struct reader r = {.tree = t, .in = in};
+    struct json_node *node;
+    enum err e = read_value(&r, &node);
+    skip_blanks(&r);
+    if (e == ERR_OK && r.at != in.n)
+        e = wrong(&r, r.at, "something follows the JSON document");
+    buf_deinit(&r.text);
+    if (e == ERR_OK)
+        *ret_node = node;
+    return e;
+}
+
+enum err json_tree_parse(struct json_tree *t, struct span in)
+{
+    return json_tree_parse_value(t, in, &t->root);
+}
+
+/* ---- looking ---- */
+
+struct json_node *json_member(const struct json_node *node, struct span name)
+{
+    if (node == NULL || node->kind != JSON_OBJECT)
+        return NULL;
+    for (struct json_node *m = node->child; m != NULL; m = m->next)
+        if (span_eq(m->key, name))
+            return m;
+    return NULL;
+}
+
+const struct json_node *json_get(const struct json_node *node, const char *name)
+{
+    const struct json_node *m = json_member(node, span_str(name));
+    return m == NULL || m->kind == JSON_NULL ? NULL : m;
+}
+
+const struct json_node *json_get_path(const struct json_node *node, const char *path)
+{
+    while (node != NULL && *path != '\0') {
+        size_t n = strcspn(path, ".");
+        node = json_member(node, span_of(path, n));
+        if (node != NULL && node->kind == JSON_NULL)
+            node = NULL;
+        path += n + (path[n] == '.');
+    }
+    return node;
+}
+
+struct json_node *json_at(const struct json_node *array, size_t i)
+{
+    if (array == NULL || array->kind != JSON_ARRAY || i >= array->count)
+        return NULL;
+    struct json_node *node = array->child;
+    while (i-- != 0)
+        node = node->next;
+    return node;
+}
+
+struct span json_string(const struct json_node *node)
+{
+    return node != NULL && node->kind == JSON_STRING ? node->text : SPAN_NONE;
+}
+
+bool json_is(const struct json_node *node, const char *text)
+{
+    return node != NULL && node->kind == JSON_STRING && span_eq(node->text, span_str(text));
+}
+
+bool json_true(const struct json_node *node)
+{
+    return node != NULL && node->kind == JSON_BOOL && node->text.p[0] == 't';
+}
+
+bool json_uint(const struct json_node *node, uint64_t max, uint64_t *ret_number)
+{
+    if (node == NULL || node->kind != JSON_NUMBER || node->text.n > 18)
+        return false;
+    uint64_t n = 0;
+    for (size_t i = 0; i < node->text.n; i++) {
+        if (node->text.p[i] < '0' || node->text.p[i] > '9')
+            return false;
+        n = n * 10 + (uint64_t)(node->text.p[i] - '0');
+    }
+    if (n > max)
+        return false;
+    *ret_number = n;
+    return true;
+}
+
+/* ---- changing ---- */
+
+void json_tree_append(struct json_node *parent, struct json_node *node)
+{
+    node->next = NULL;
+    if (parent->last == NULL)
+        parent->child = node;
+    else
+        parent->last->next = node;
+    parent->last = node;
+    parent->count++;
+}
+
+void json_tree_insert(struct json_node *array, size_t i, struct json_node *node)
+{
+    CHECK(i <= array->count);
+    if (i == array->count) {
+        json_tree_append(array, node);
+        return;
+    }
+    struct json_node **link = &array->child;
+    while (i-- != 0)
+        link = &(*link)->next;
+    node->next = *link;
+    *link = node;
+    array->count++;
+}
+
+void json_tree_remove(struct json_node *parent, struct json_node *child)
+{
+    struct json_node **link = &parent->child, *before = NULL;
+    while (*link != child) {
+        CHECK(*link != NULL);
+        before = *link;
+        link = &(*link)->next;
+    }
+    *link = child->next;
+    if (parent->last == child)
+        parent->last = before;
+    parent->count--;
+}
+
+void json_tree_replace(struct json_node *node, const struct json_node *value)
+{
+    struct json_node old = *node;
+    *node = *value;
+    node->key = old.key;
+    node->key_start = old.key_start;
+    node->next = old.next;
+    node->start = old.start;
+    node->end = old.end;
+    node->is_flow = old.is_flow;
+    node->is_alias = old.is_alias;
+    node->is_new = true;
+}
+
+/* ---- comparing, writing ---- */
+
+/* NOLINTNEXTLINE(misc-no-recursion): depth is limited, see above */
+bool json_equal(const struct json_node *a, const struct json_node *b)
+{
+    if (a->kind != b->kind || a->count != b->count)
+        return false;
+    if (a->kind < JSON_ARRAY)
+        return a->kind == JSON_NULL || span_eq(a->text, b->text);
+    const struct json_node *y = b->child;
+    for (const struct json_node *x = a->child; x != NULL; x = x->next, y = y->next) {
+        const struct json_node *other = y;
+        if (a->kind == JSON_OBJECT && !span_eq(x->key, y->key))
+            other = json_member(b, x->key);
+        if (other == NULL || !json_equal(x, other))
+            return false;
+    }
+    return true;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): depth is limited, see above */
+bool json_has_duplicates(const struct json_node *node, struct span *ret_name)
+{
+    enum err e;
+    const struct json_node *twice = node->kind == JSON_OBJECT ? duplicate(node, &e) : NULL;
+    if (twice != NULL) {
+        *ret_name = twice->key;
+        return true;
+    }
+    for (const struct json_node *m = node->child; m != NULL; m = m->next)
+        if (json_has_duplicates(m, ret_name))
+            return true;
+    return false;
+}
+
+static enum err write_scalar(const struct json_node *node, struct buf *out)
+{
+    if (node->kind == JSON_STRING)
+        return json_text_append(out, node->text);
+    return buf_append(out, node->kind == JSON_NULL ? SPAN_LIT("null") : node->text);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): depth is limited, see above */
+enum err json_tree_write(const struct json_node *node, struct buf *out)
+{
+    if (node->kind < JSON_ARRAY)
+        return write_scalar(node, out);
+    bool is_object = node->kind == JSON_OBJECT;
+    enum err e = buf_append_byte(out, is_object ? '{' : '[');
+    for (const struct json_node *m = node->child; m != NULL && e == ERR_OK; m = m->next) {
+        if (m != node->child)
+            e = buf_append_byte(out, ',');
+        if (e == ERR_OK && is_object)
+            e = json_text_append(out, m->key);
+        if (e == ERR_OK && is_object)
+            e = buf_append_byte(out, ':');
+        if (e == ERR_OK)
+            e = json_tree_write(m, out);
+    }
+    return e == ERR_OK ? buf_append_byte(out, is_object ? '}' : ']') : e;
+}
