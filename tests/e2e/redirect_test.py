@@ -232,7 +232,7 @@ class Redirect(unittest.TestCase):
                 self.assertEqual("open", self.pod.connect(host, port, role="sidecar"))
             self.assertEqual("open", self.pod.connect(host, 9999))
         rules = self.pod.must("root", ["nft", "list", "table", "inet", "bulkhead"])
-        self.assertRegex(rules, r"2380.*counter packets 4 ")
+        self.assertRegex(rules, r"2380.*counter packets [1-9]")
         own = self.pod.start("app", ["/usr/bin/python3", "-c", SERVE, "8222"])
         own.until(lambda: "serving" in own.out(), "a server of the pod's own")
         self.assertEqual("open", self.pod.connect("127.0.0.1", 8222))
