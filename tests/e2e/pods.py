@@ -49,9 +49,11 @@ class Place:
         self.pause.until(lambda: "up" in self.pause.log(), "the pod's namespaces")
 
     def wrap(self, role):
+        """role: one of ROLES, or (user, capabilities) as they stand there."""
         words = ["nsenter", "--target", str(self.pause.pid), "--net", "--mount", "--"]
-        if ROLES[role]:
-            uid, caps = ROLES[role]
+        user = role if isinstance(role, tuple) else ROLES[role]
+        if user:
+            uid, caps = user
             words += ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", *caps, "--pdeathsig", "KILL"]
         return words
 
@@ -65,7 +67,8 @@ class Place:
         return done.stdout
 
     def start(self, role, argv, **kwargs):
-        return self.stack.process(f"{self.name}-{role}", argv, wrap=self.wrap(role), stdout_is_log=False, **kwargs)
+        label = role if isinstance(role, str) else str(role[0])
+        return self.stack.process(f"{self.name}-{label}", argv, wrap=self.wrap(role), stdout_is_log=False, **kwargs)
 
     def nft(self, rules):
         self.must("root", ["nft", "-f", "-"], stdin=rules)
@@ -91,7 +94,7 @@ class PodSidecar(real.Sidecar):
 
 class Pod(Place):
     def __init__(self, cluster, number, namespace, hosts):
-        super().__init__(cluster.stack, "pod-" + namespace, hosts)
+        super().__init__(cluster.stack, "pod-" + namespace.replace("/", "-"), hosts)
         self.cluster, self.namespace = cluster, namespace
         self.store, self.store6 = f"10.77.{number}.1", f"fd77:{number}::1"
         near, far = f"p{number}", f"s{number}"
@@ -115,7 +118,7 @@ class Pod(Place):
         return self.must(role, [self.program("bulkhead"), "redirect", *args])
 
     def sidecar(self, *args, role="sidecar"):
-        return self.stack._start(PodSidecar, "sidecar-" + self.namespace, self.stack.directory, self, args, role)
+        return self.stack._start(PodSidecar, "sidecar-" + self.namespace.replace("/", "-"), self.stack.directory, self, args, role)
 
     def connect(self, host, port, role="app"):
         """"open", or the errno's name."""
@@ -145,13 +148,13 @@ class Cluster:
         return path if os.path.exists(path) else real.find_program(name)
 
     def pod(self, namespace, hosts=None):
-        """hosts: lines of /etc/hosts."""
+        """hosts: lines of /etc/hosts; STORE in them is the stores' address."""
         path = None
         self.pods += 1
         if hosts:
             path = self.stack.path(f"hosts-{self.pods}")
             with open(path, "w") as f:
-                f.write(hosts)
+                f.write(hosts.replace("STORE", f"10.77.{self.pods}.1"))
             os.chmod(path, 0o644)
         return Pod(self, self.pods, namespace, path)
 
