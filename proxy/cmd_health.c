@@ -60,21 +60,26 @@ int cmd_wait(const struct config *c)
     struct ask q = {.to = sidecar_reachable(c->health_listen.a[0]),
                     .method = "GET",
                     .path = c->stores ? "/readyz" : "/startupz"};
-    struct buf body = {0};
+    struct buf last = {0}; /* the last answer */
     const char *why = NULL;
     uint64_t end_ms = now_ms() + c->timeout_ms, pause = PAUSE_MIN_MS;
     int status = 0;
     for (;;) {
         uint64_t now = now_ms(), left = now < end_ms ? end_ms - now : 0;
         q.timeout_ms = left < LIMIT_DIAL_MS ? (unsigned)left + 1 : LIMIT_DIAL_MS;
-        buf_deinit(&body);
+        struct buf body = {0};
         status = ask(&q, &body, &why);
+        if (status != 0) {
+            buf_deinit(&last);
+            last = body;
+        }
         if (status == 200 || left == 0)
             break;
         pause_ms(pause < left ? pause : left);
         pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS;
     }
-    print(&body);
-    buf_deinit(&body);
-    return status == 0 ? complain(&q, why) : status == 200 ? CMD_CLEAN : CMD_FAILED;
+    print(&last);
+    bool is_silent = status == 0 && buf_len(&last) == 0;
+    buf_deinit(&last);
+    return is_silent ? complain(&q, why) : status == 200 ? CMD_CLEAN : CMD_FAILED;
 }

@@ -152,6 +152,7 @@ int cmd_run(const struct config *c)
     static const int list[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
     static struct run r;
     struct buf error = {0};
+    signals_block(list, ARRAY_LEN(list));
     enum err e = sidecar_open(&r.sidecar, c, &error);
     if (e != ERR_OK) {
         r.status = cmd_fail(e, &error);

@@ -155,6 +155,7 @@ int cmd_serve(const struct config *c)
         return CMD_USAGE;
     }
     raise_fd_limit();
+    signals_block(list, ARRAY_LEN(list));
     e = sidecar_open(&s.sidecar, c, &error);
     if (e != ERR_OK) {
         int status = cmd_fail(e, &error);

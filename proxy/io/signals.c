@@ -24,6 +24,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         s->fn(s->arg, (int)info.ssi_signo, info.ssi_code == SI_KERNEL);
 }
 
+static sigset_t set_of(const int *list, unsigned n)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (unsigned i = 0; i < n; i++)
+        sigaddset(&set, list[i]);
+    return set;
+}
+
+void signals_block(const int *list, unsigned n)
+{
+    const sigset_t set = set_of(list, n);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 enum err signals_open(struct loop *l, const int *list, unsigned n, signals_fn fn, void *arg,
                       struct signals **ret_signals)
 {
@@ -32,17 +47,14 @@ enum err signals_open(struct loop *l, const int *list, unsigned n, signals_fn fn
         return ERR_NOMEM;
     s->fn = fn;
     s->arg = arg;
-    sigset_t set;
-    sigemptyset(&set);
-    for (unsigned i = 0; i < n; i++)
-        sigaddset(&set, list[i]);
+    const sigset_t set = set_of(list, n);
     s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->fd < 0)
         goto fail;
     if (uv_poll_init(&l->uv, &s->poll, s->fd) != 0)
         goto fail;
     s->poll.data = s;
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signals_block(list, n);
     uv_poll_start(&s->poll, UV_READABLE, on_readable);
     *ret_signals = s;
     return ERR_OK;

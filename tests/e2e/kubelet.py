@@ -97,8 +97,11 @@ def hosts_of(pod):
 
 def start(cluster, pod, namespace):
     """Starts the pod's init containers in their order, as a kubelet does: one that ends is waited for and
-    must end well, one that restarts always (a sidecar) has to pass its startup probe. Returns the pods.Pod."""
+    must end well, one that restarts always (a native sidecar) has to pass its startup probe; then the
+    containers that have a postStart hook (a classic sidecar), which must end well. The application's are the
+    test's to start. Returns the pods.Pod, with the sidecar's process in .sidecars."""
     place = cluster.pod(namespace, hosts_of(pod))
+    place.sidecars = []
     for container in pod["spec"].get("initContainers", []):
         user, env = user_of(pod, container), environment_of(pod, container)
         argv = [place.program("bulkhead"), *container["args"]]
@@ -110,4 +113,11 @@ def start(cluster, pod, namespace):
         place.must(user, [place.program("bulkhead"), "wait", "--health-listen", f"127.0.0.1:{probe['port']}"])
         if probe["path"] != "/startupz" or not sidecar.running():
             raise real.StackError(f"the sidecar does not start: {probe}\n{sidecar.tail()}")
+        place.sidecars.append(sidecar)
+    for container in pod["spec"]["containers"]:
+        hook = container.get("lifecycle", {}).get("postStart")
+        if hook:
+            user, env = user_of(pod, container), environment_of(pod, container)
+            place.sidecars.append(place.start(user, [place.program("bulkhead"), *container["args"]], env=env))
+            place.must(user, [place.program("bulkhead"), *hook["exec"]["command"][1:]], env=env)
     return place

@@ -4,8 +4,10 @@ tier, their applications started with what the webhook put into their environmen
 
 import copy
 import os
+import signal
 import unittest
 
+import drain_test
 import kubelet
 import podstory
 import stack as real
@@ -36,7 +38,7 @@ class ManifestPods(podstory.Story):
         """Admitted, started; its application container, with the stores' addresses as an image has them."""
         namespace = pod["metadata"]["annotations"]["bulkhead.dev/namespace"]
         admitted = self.webhook.admit(pod, kubernetes_namespace)
-        main = admitted["spec"]["containers"][0]
+        main = next(c for c in admitted["spec"]["containers"] if c["name"] == "main")
         place = kubelet.start(self.cluster, admitted, namespace)
         return podstory.App(place, f"http://{place.store}:2379", f"nats://{place.store}:4222",
                             kubelet.environment_of(admitted, main), kubelet.user_of(admitted, main))
@@ -64,6 +66,23 @@ class ManifestPods(podstory.Story):
 
     def test_d_redirect(self):
         self.story(*self.tenants(tier="redirect", enforce="true"), "--endpoints $ETCD", "$NATS")
+
+    def test_a_classic_sidecar_lets_the_lease_revocation_through(self):
+        """All containers of the pod get SIGTERM at once; the application's comes through last."""
+        a, b = self.tenants(native="false")
+        self.story(a, b, "--endpoints $ETCD_ENDPOINTS", "$NATS_SERVER")
+        worker = a.pod.start(a.role, ["/usr/bin/python3", "-c", drain_test.APP, "127.0.0.1:2379", "same"])
+        worker.until(lambda: "serving" in worker.out(), "the worker has its lease")
+        key = "bh/d/llama-8b/version-A.instances/worker"
+        self.assertIn(key, self.cluster.stored())
+        sidecar, = a.pod.sidecars
+        sidecar.send_signal(signal.SIGTERM)
+        sidecar.until(lambda: "draining" in sidecar.log(), "the sidecar drains")
+        worker.send_signal(signal.SIGTERM)
+        real.wait_until(lambda: not worker.running(), "the worker ends")
+        self.assertEqual((0, "revoked"), (worker.popen.returncode, worker.out().split()[-1]), worker.log())
+        self.assertNotIn(key, self.cluster.stored())
+        self.assertEqual(0, sidecar.popen.wait(real.WAIT_S))
 
     def test_the_legacy_pod_as_it_is(self):
         app = self.app(*example("legacy-pod-redirect.yaml"))

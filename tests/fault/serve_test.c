@@ -123,6 +123,17 @@ static int hold_up(void)
     return fd;
 }
 
+/* A name is looked up by a thread: the signal must not find it and end the process. */
+static void a_sidecar_whose_upstream_is_a_name_drains_too(void **state)
+{
+    (void)state;
+    process_start(&p, "serve", "--etcd-upstream", "localhost:1", "--etcd-listen", "127.0.0.1:0");
+    process_wait_for(&p, ERR, "etcd cannot be reached");
+    kill(p.pid, SIGTERM);
+    assert_int_equal(process_end(&p), 0);
+    assert_non_null(strstr(p.text[ERR], "draining"));
+}
+
 static void a_second_signal_stops_at_once(void **state)
 {
     (void)state;
@@ -220,7 +231,7 @@ static void wait_ends_when_the_sidecar_listens_or_the_time_is_over(void **state)
     process_start(&waiter, "wait", "--health-listen", place);
     assert_int_equal(process_end(&waiter), 0);
     /* There are no stores. */
-    process_start(&waiter, "wait", "--stores", "--timeout-ms", "50", "--health-listen", place);
+    process_start(&waiter, "wait", "--stores", "--timeout-ms", "1000", "--health-listen", place);
     assert_int_equal(process_end(&waiter), 1);
     assert_non_null(strstr(waiter.text[OUT], "not ready"));
     kill(p.pid, SIGTERM);
@@ -359,6 +370,7 @@ int main(void)
         cmocka_unit_test(the_ready_line_names_bound_ports_and_sigterm_ends_with_0),
         cmocka_unit_test(without_a_command_it_serves_and_planes_without_upstream_are_off),
         cmocka_unit_test(readiness_goes_to_the_fd_and_to_the_service_manager),
+        cmocka_unit_test(a_sidecar_whose_upstream_is_a_name_drains_too),
         cmocka_unit_test(a_second_signal_stops_at_once),
         cmocka_unit_test(the_drain_is_bounded),
         cmocka_unit_test(a_connection_alone_does_not_hold_a_native_sidecar),
