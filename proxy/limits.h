@@ -127,6 +127,17 @@ enum {
     /* An upstream that has gone without a word (its machine died): the kernel's probes begin after
      * so long a silence, and what was sent may stay unacknowledged so long. */
     LIMIT_UPSTREAM_SILENCE_MS = 20000,
+    /* A server that is stopped still acknowledges bytes. While calls are open and nothing has come
+     * from it for so long it is pinged (etcd allows one in 5 s), and has so long to answer; looked
+     * at every LIMIT_UPSTREAM_LOOK_MS. */
+    LIMIT_UPSTREAM_PING_MS = 10000,
+    LIMIT_UPSTREAM_PONG_MS = 5000,
+    LIMIT_UPSTREAM_LOOK_MS = 2500,
+    /* A member that cannot reach the others is left for the next address, but not sooner after it
+     * was chosen: the others may be no better. */
+    LIMIT_UPSTREAM_DISTRUST_MS = 1000,
+    /* A client whose deadline is over cancels the call about then. */
+    LIMIT_UPSTREAM_DEADLINE_SLACK_MS = 50,
     /* A call that waits shortens the wait between attempts to this. */
     LIMIT_BACKOFF_CALLED_MS = 250,
     /* Between the two GOAWAYs of a drain: requests that were on their way are still served. */

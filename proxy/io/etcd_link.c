@@ -56,6 +56,9 @@ static void on_timer(uv_timer_t *timer)
     if (l->state == ETCD_LINK_DIALLING) {
         l->current->why = "the server did not answer in time";
         h2_client_close(l->current);
+    } else if (l->state == ETCD_LINK_USABLE) {
+        uv_timer_start(timer, on_timer, LIMIT_UPSTREAM_LOOK_MS, 0);
+        h2_client_look(l->current);
     } else if (l->state == ETCD_LINK_BACKOFF) {
         if (l->is_kept || l->handler->is_wanted(l))
             dial(l);
@@ -85,7 +88,7 @@ static void on_usable(struct h2_client *c)
     if (c != l->current)
         return;
     l->tried = 0;
-    move(l, ETCD_LINK_USABLE, 0);
+    move(l, ETCD_LINK_USABLE, LIMIT_UPSTREAM_LOOK_MS);
     log_event(LOG_INFO, "connected to etcd", "peer", c->authority, "lane", l->lane, NULL);
     l->handler->on_usable(l);
 }
@@ -109,8 +112,37 @@ static void close_if_done(struct etcd_link *l)
         l->handler->on_closed(l);
 }
 
+static void next_address(struct etcd_link *l)
+{
+    l->at = (l->at + 1) % l->upstreams;
+}
+
+static bool is_same(const struct addr *a, const struct addr *b)
+{
+    return a->kind == b->kind && a->port == b->port && strcmp(a->host, b->host) == 0 &&
+           strcmp(a->path, b->path) == 0;
+}
+
+void etcd_link_distrust(struct etcd_link *l, const struct addr *member)
+{
+    struct h2_client *c = etcd_link_client(l);
+    if (c == NULL || c->conn.ending || l->is_closing || l->upstreams == 1 ||
+        !is_same(&c->addr, member) ||
+        loop_now_ms(l->hub->loop) - l->since_ms < LIMIT_UPSTREAM_DISTRUST_MS)
+        return;
+    log_event(LOG_WARN, "this member of etcd cannot reach the others; the next address", "peer",
+              c->authority, "lane", l->lane, NULL);
+    if (!l->is_kept) {
+        h2_client_close(c); /* lost() goes on */
+        return;
+    }
+    next_address(l);
+    h2_client_retire(c);
+}
+
 static void lost(struct etcd_link *l)
 {
+    next_address(l);
     bool soon = loop_now_ms(l->hub->loop) - l->since_ms < LIMIT_BACKOFF_MAX_MS;
     if (!soon)
         l->backoff_ms = 0;
@@ -124,7 +156,7 @@ static void lost(struct etcd_link *l)
 static void dial_failed(struct etcd_link *l)
 {
     count(&l->hub->loop->counters, COUNTER_ETCD_DIAL_FAIL, 1);
-    l->at = (l->at + 1) % l->upstreams;
+    next_address(l);
     if (++l->tried < l->upstreams) {
         dial(l);
         return;

@@ -10,7 +10,7 @@
  *    └──────────────────  BACKOFF <────────────────┘  └──> IDLE
  *        nobody wants it            lost soon after it came (lost later: DIALLING at once)
  *
- * Addresses are tried in turn; the one that worked is tried first the next time. A round that
+ * Addresses are tried in turn, from the one behind the one that was lost. A round that
  * failed is told to the owner, who answers the calls that wait: a call waits for one round, not for
  * ever.
  */
@@ -51,6 +51,7 @@ struct etcd_link {
     unsigned at;                   /* the address to dial next */
     unsigned tried;                /* addresses tried in this round */
     uint64_t backoff_ms, since_ms; /* when the state was entered */
+    uint64_t answered_ms;          /* when a unary call was answered last; set by its owner */
     struct h2_client *current;     /* in DIALLING and USABLE */
     struct h2_client *clients;     /* current and those that finish their streams */
     uv_timer_t timer;
@@ -62,6 +63,9 @@ void etcd_link_open(struct etcd_link *l);
 void etcd_link_close(struct etcd_link *l);
 /* Somebody waits: dial, or shorten the back-off. */
 void etcd_link_want(struct etcd_link *l);
+/* The member at this address says that it cannot reach the others: use the next one. A kept link's
+ * calls finish where they are; the other's are streams, which go on elsewhere. */
+void etcd_link_distrust(struct etcd_link *l, const struct addr *member);
 /* Where to send requests; NULL unless usable. */
 static inline struct h2_client *etcd_link_client(const struct etcd_link *l)
 {

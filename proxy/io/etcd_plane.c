@@ -39,6 +39,13 @@ void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms)
 }
 
 /* -- links and the registry -- */
+void etcd_plane_distrust(struct etcd_plane *p, const struct addr *member)
+{
+    const struct addr at = *member; /* its owner may go */
+    for (unsigned lane = 0; lane < ETCD_LANES; lane++)
+        etcd_link_distrust(&p->links[lane], &at);
+}
+
 static void set_usable(struct etcd_plane *p, bool usable)
 {
     if (p->ns.upstream_usable == usable)

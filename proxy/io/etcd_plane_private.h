@@ -51,6 +51,8 @@ struct etcd_plane {
     unsigned open_parts; /* servers, links, auth, enroll and the timer: freed at 0 */
 };
 
+/* The member at this address cannot reach the others: neither lane uses it now. */
+void etcd_plane_distrust(struct etcd_plane *p, const struct addr *member);
 /* A call begins to wait until at_ms (0 = no deadline of its own): ask for the connection. */
 void etcd_plane_wait(struct etcd_plane *p, enum etcd_lane lane, uint64_t at_ms);
 

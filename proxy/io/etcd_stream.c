@@ -406,6 +406,8 @@ void etcd_stream_on_closed(struct h2_app_stream *app, uint32_t code)
     struct etcd_stream *s = etcd_stream_of_app(app);
     if (code == NGHTTP2_NO_ERROR && s->call.route != NULL && !s->call.route->server_streams)
         count_latency(counters_of(s), LATENCY_ETCD, (uv_hrtime() - s->began_ns) / 1000);
+    if (code == NGHTTP2_CANCEL && s->state == ETCD_STREAM_FLOWING)
+        etcd_stream_judge_deadline(s);
     if (s->state != ETCD_STREAM_ENDING)
         etcd_stream_move(s, ETCD_STREAM_ENDING);
     h2_client_cancel(&s->up);

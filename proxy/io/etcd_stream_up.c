@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* etcd_stream_up.c - the way to upstream, waiting for it, and what comes back. */
+#include "etcd/etcd_pass.h"
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
 
-enum { GRPC_UNAVAILABLE = 14 };
+enum { GRPC_DEADLINE_EXCEEDED = 4, GRPC_UNAVAILABLE = 14 };
 
 static struct etcd_stream *of_up(struct h2_up_stream *up)
 {
@@ -212,11 +213,51 @@ static bool is_unauthenticated(const struct etcd_stream *s, int status, struct s
                               h2_field_find(fields, SPAN_LIT("grpc-message")));
 }
 
+/* -- a member that has lost the others -- */
+/* etcd rpctypes/error.go: without a leader, or without a quorum, it says so, or runs into its own
+ * time limit. Another member may be well; a client of several would ask that one the next time. */
+static bool says_alone(int status, struct span message)
+{
+    return status == GRPC_UNAVAILABLE &&
+           (span_eq(message, SPAN_LIT("etcdserver: no leader")) ||
+            span_has_prefix(message, SPAN_LIT("etcdserver: request timed out")));
+}
+
+/* Deadlines are mostly shorter than that limit: a call that had time enough, and meanwhile no other
+ * was answered on the lane, says the same. */
+static bool is_silent(const struct etcd_stream *s)
+{
+    const struct etcd_route *route = s->call.route;
+    uint64_t lasted_ms = (uv_hrtime() - s->began_ns) / 1000000;
+    uint64_t now = loop_now_ms(s->plane->loop);
+    return !route->server_streams && route->kind != ETCD_KIND_LEASED && s->deadline_ms != 0 &&
+           now + LIMIT_UPSTREAM_DEADLINE_SLACK_MS >= s->deadline_ms &&
+           lasted_ms >= LIMIT_UPSTREAM_DISTRUST_MS &&
+           s->plane->links[route->lane].answered_ms + lasted_ms < now;
+}
+
+void etcd_stream_judge_deadline(struct etcd_stream *s)
+{
+    if (s->up.client != NULL && s->call.route != NULL && is_silent(s))
+        etcd_plane_distrust(s->plane, &s->up.client->addr);
+}
+
+static void judge_member(struct etcd_stream *s, int status, struct span message)
+{
+    if (says_alone(status, message) && s->up.client != NULL)
+        etcd_plane_distrust(s->plane, &s->up.client->addr);
+    else if (status == GRPC_DEADLINE_EXCEEDED)
+        etcd_stream_judge_deadline(s);
+    else if (status != GRPC_UNAVAILABLE)
+        s->plane->links[s->call.route->lane].answered_ms = loop_now_ms(s->plane->loop);
+}
+
 /* -- from upstream -- */
 /* Upstream ended the call with these trailers, which are all (trailers-only) or follow a body. */
 static void end(struct etcd_stream *s, struct span fields)
 {
     int status = etcd_head_find_status(fields);
+    judge_member(s, status, h2_field_find(fields, SPAN_LIT("grpc-message")));
     if (is_unauthenticated(s, status, fields)) {
         authenticate_again(s);
         return;

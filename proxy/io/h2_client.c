@@ -130,6 +130,22 @@ static void watch_silence(struct h2_client *c)
         log_event(LOG_WARN, "TCP keep-alive cannot be set", "peer", c->authority, NULL);
 }
 
+void h2_client_look(struct h2_client *c)
+{
+    uint64_t now = loop_now_ms(c->conn.hub->loop);
+    if (c->conn.ending || c->streams == NULL || now - c->heard_ms < LIMIT_UPSTREAM_PING_MS) {
+        c->pinged_ms = 0;
+    } else if (c->pinged_ms == 0) {
+        c->pinged_ms = now;
+        if (nghttp2_submit_ping(c->conn.session, 0, NULL) != 0)
+            h2_conn_end(&c->conn);
+        h2_conn_touch(&c->conn);
+    } else if (now - c->pinged_ms >= LIMIT_UPSTREAM_PONG_MS) {
+        c->why = "the server has stopped answering";
+        h2_conn_end(&c->conn);
+    }
+}
+
 static void on_connected(struct tcp *t)
 {
     struct h2_client *c = (struct h2_client *)t;
@@ -150,6 +166,8 @@ static void on_read(struct tcp *t, struct span in)
 {
     struct h2_client *c = (struct h2_client *)t;
     count(counters_of(c), COUNTER_ETCD_RX_UP, in.n);
+    c->heard_ms = loop_now_ms(c->conn.hub->loop);
+    c->pinged_ms = 0;
     if (c->conn.ending)
         return;
     if (c->first_n < sizeof c->first) {
@@ -198,7 +216,7 @@ static void end_if_done(struct h2_client *c)
         h2_conn_end(&c->conn);
 }
 
-static void retire(struct h2_client *c)
+void h2_client_retire(struct h2_client *c)
 {
     if (c->state != H2_CLIENT_USABLE)
         return;
@@ -256,7 +274,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         }
         break;
     case NGHTTP2_GOAWAY:
-        retire(c);
+        h2_client_retire(c);
         break;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
@@ -345,7 +363,7 @@ enum err h2_client_request(struct h2_client *c, struct h2_up_stream *s, const ng
     nghttp2_data_provider body = {.read_callback = pull};
     int32_t id = nghttp2_submit_request(c->conn.session, NULL, nv, n, &body, s);
     if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE) {
-        retire(c);
+        h2_client_retire(c);
         return ERR_LIMIT;
     }
     if (id < 0)

@@ -63,8 +63,9 @@ struct h2_client {
     struct addr addr;
     char authority[ADDR_TEXT_BYTES];
     bool was_usable;
-    int status;       /* why it ended: uv's error, 0 = the server closed */
-    uint8_t first[8]; /* its first bytes, to say what spoke */
+    uint64_t heard_ms, pinged_ms; /* the last bytes; our ping that is not answered, 0 = none */
+    int status;                   /* why it ended: uv's error, 0 = the server closed */
+    uint8_t first[8];             /* its first bytes, to say what spoke */
     size_t first_n;
     const char *why; /* static text; NULL: status says */
 };
@@ -81,6 +82,11 @@ enum err h2_client_open(struct h2_hub *hub, const struct addr *addr,
                         struct h2_client **list) ATTR_MUST_USE;
 /* End it now; on_gone follows. */
 void h2_client_close(struct h2_client *c);
+/* As if the server had sent GOAWAY: on_retired, then it ends with its last stream. */
+void h2_client_retire(struct h2_client *c);
+/* Call it every LIMIT_UPSTREAM_LOOK_MS: pings a server that is silent while calls are open, and
+ * ends the connection if it does not answer. */
+void h2_client_look(struct h2_client *c);
 
 /* Open a stream. c must be usable; s->body and s->handler must be set. ERR_NOMEM; ERR_LIMIT: no
  * stream ids are left: c is retired, use another. */

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster of three members, one of which is killed, stopped, cut off or restarted, while clients work
+through a sidecar that knows all three: what was acknowledged is there, watches show everything once and
+in order, leases live on."""
+
+import re
+import time
+import unittest
+
+import cluster
+import rawh2
+import stack as real
+
+EVENT = re.compile(r'value "(\d+)\.(\d+)"')
+PATIENCE_S = 90  # for one write to be taken, whatever happened
+TRY_MS = 4000
+
+
+class EtcdCluster(unittest.TestCase):
+    def setUp(self):
+        self.stack = real.Stack("cluster")
+        self.addCleanup(self.stack.close)
+        self.cluster = cluster.Cluster(self.stack)
+        self.addCleanup(self.cluster.close)
+        self.sidecar = self.stack.sidecar("a/b", self.cluster)
+        self.writer = self.stack.etcd_client(self.sidecar.etcd, "writer")
+        self.reader = self.stack.etcd_client(self.sidecar.etcd, "reader")
+        self.next, self.acknowledged, self.shown = 0, [], []
+        self.reader.ask("open w Watch.Watch")
+        self.reader.ask('send w create_request { key "k" prev_kv 1 }')
+        self.assertIn("created 1", self.reader.ask("recv w"))
+        self.writer.ask("call Lease.LeaseGrant TTL 60 ID 7")
+        self.assertEqual("OK", self.writer.ask('call KV.Put key "leased" value "x" lease 7'))
+        self.reader.ask("open alive Lease.LeaseKeepAlive")
+        self.writer.ask(f"deadline {TRY_MS}")
+        self.write(5)
+
+    def serves(self, lane):
+        """The number of the member that the sidecar uses for this lane."""
+        found = re.findall(r'msg="connected to etcd" peer=(\S+) lane=' + lane, self.sidecar.log())
+        return self.cluster.at(found[-1])
+
+    def write(self, n):
+        """So many acknowledged writes. A value is written again, as another attempt, when a call failed."""
+        for _ in range(n):
+            self.next += 1
+            attempt, end = 0, time.monotonic() + PATIENCE_S
+            while True:
+                value = f"{self.next}.{attempt}"
+                answer = self.writer.ask(f'call KV.Put key "k" value "{value}"')
+                if answer == "OK":
+                    break
+                self.assertRegex(answer, "^(Unavailable|DeadlineExceeded)")
+                self.assertLess(time.monotonic(), end, f"{value} is not taken: {answer}\n{self.sidecar.tail()}")
+                attempt += 1
+            self.acknowledged.append(value)
+
+    def check(self):
+        """The watch has come to the last write; the lease lives; a read says the same."""
+        while not self.shown or self.shown[-1] != self.acknowledged[-1]:
+            got = self.reader.ask("recv w", PATIENCE_S)
+            self.assertTrue(got.startswith("GOT"), got)
+            self.assertNotIn("created", got)
+            self.assertNotIn("canceled", got)
+            events = [".".join(m) for m in EVENT.findall(got)]
+            self.shown += [v for i, v in enumerate(events) if i % 2 == 0 or len(events) == 1] \
+                if "prev_kv" in got else events
+        attempts = [tuple(map(int, v.split("."))) for v in self.shown]
+        self.assertEqual(sorted(set(attempts)), attempts, "each once, in order")
+        self.assertEqual([], [v for v in self.acknowledged if v not in self.shown], "none is missing")
+        self.assertIn(f'value "{self.acknowledged[-1]}"', self.writer.ask('call KV.Range key "k"'))
+        self.reader.ask("send alive ID 7")
+        self.assertRegex(self.reader.ask("recv alive", PATIENCE_S), r"^GOT ID 7 TTL (60|5\d)")
+        self.assertIn('value "x"', self.writer.ask('call KV.Range key "leased"'))
+
+    def test_a_leader_that_is_killed_and_restarted(self):
+        for lane in ("stream", "unary"):
+            victim = self.serves(lane)
+            self.cluster.make_leader(victim)
+            self.cluster.kill(victim)
+            self.write(10)
+            self.check()
+            self.cluster.start(victim)
+            self.cluster.wait_healthy()
+            self.write(10)
+            self.check()
+
+    def test_every_member_is_restarted_in_turn(self):
+        for number in range(self.cluster.N):
+            self.cluster.members[number].stop()
+            self.write(5)
+            self.cluster.start(number)
+            self.cluster.wait_healthy()
+            self.write(5)
+        self.check()
+
+    def test_a_member_that_is_stopped(self):
+        victim = self.serves("stream")
+        if self.serves("unary") != victim:  # both lanes lose something
+            self.cluster.pause(victim)
+            self.write(3)
+            self.check()
+            self.cluster.resume(victim)
+            self.cluster.wait_healthy()
+        victim = self.serves("unary")
+        self.cluster.make_leader(victim)
+        self.cluster.pause(victim)
+        self.write(5)
+        self.check()
+        self.assertNotEqual(victim, self.serves("unary"))
+        self.cluster.resume(victim)
+        self.cluster.wait_healthy()
+        self.write(5)
+        self.check()
+
+    def test_a_leader_that_is_cut_off(self):
+        victim = self.serves("unary")
+        with_leader = rawh2.H2(self.sidecar.etcd)
+        self.addCleanup(with_leader.close)
+        stream = with_leader.open("/etcdserverpb.Watch/Watch", [("hasleader", "true")])
+        with_leader.send(stream, rawh2.frame(bytes.fromhex("0a030a016b")))
+        self.cluster.make_leader(victim)
+        self.cluster.cut_off(victim)
+        self.write(10)
+        self.check()
+        self.assertNotEqual(victim, self.serves("unary"))
+        self.cluster.heal()
+        self.cluster.wait_healthy()
+        self.write(5)
+        self.check()
+        victim = self.serves("stream")
+        self.cluster.make_leader(victim)
+        self.cluster.cut_off(victim)
+        status, text, _ = with_leader.answer(stream)  # it asked to be told
+        self.assertEqual((14, "etcdserver: no leader"), (status, text))
+        self.write(10)
+        self.check()
+        self.assertNotEqual(victim, self.serves("stream"))
+        self.cluster.heal()
+        self.cluster.wait_healthy()
+        self.write(5)
+        self.check()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
