@@ -224,29 +224,37 @@ static enum err write_missing(const struct nats_ns *ns, struct span array, struc
     return e;
 }
 
-static enum err write_member(const struct nats_ns *ns, const struct js_list *list,
-                             const struct json_member *m, struct json_out *o)
+/* As the server: no infos are an empty array, no names are null. */
+static enum err write_items(const struct js_list *list, bool infos, struct json_out *o)
 {
-    enum err e;
-    if (json_name_is(m, "total"))
-        return json_out_uint(o, "total", (uint32_t)list->own);
-    if (json_name_is(m, "offset"))
-        return json_out_uint(o, "offset", (uint32_t)list->skip);
-    if (json_name_is(m, "missing"))
-        return write_missing(ns, m->value, o);
-    if (json_name_is(m, "offline"))
-        return ERR_OK; /* an object of everybody's names; own ones are told by STREAM.INFO */
-    if (!json_name_is(m, "streams"))
-        return json_out_raw(o, m->raw);
-    e = buf_printf(o->out, "%s\"streams\":[", o->any ? "," : "");
+    enum err e = buf_printf(o->out, "%s\"streams\":", o->any ? "," : "");
     o->any = true;
+    if (e == ERR_OK && list->shown == 0)
+        return buf_append(o->out, infos ? SPAN_LIT("[]") : SPAN_LIT("null"));
+    if (e == ERR_OK)
+        e = buf_append_byte(o->out, '[');
     if (e == ERR_OK)
         e = buf_append(o->out, buf_span(&list->items));
     return e == ERR_OK ? buf_append_byte(o->out, ']') : e;
 }
 
-static enum err write_answer(const struct nats_ns *ns, const struct js_list *list, struct span body,
-                             struct buf *out)
+static enum err write_member(const struct nats_ns *ns, const struct js_list *list, bool infos,
+                             const struct json_member *m, struct json_out *o)
+{
+    if (json_name_is(m, "total"))
+        return json_out_uint(o, "total", (uint32_t)list->own);
+    if (json_name_is(m, "offset"))
+        return json_out_uint(o, "offset",
+                             (uint32_t)(list->skip < list->own ? list->skip : list->own));
+    if (json_name_is(m, "missing"))
+        return write_missing(ns, m->value, o);
+    if (json_name_is(m, "offline"))
+        return ERR_OK; /* an object of everybody's names; own ones are told by STREAM.INFO */
+    return json_name_is(m, "streams") ? write_items(list, infos, o) : json_out_raw(o, m->raw);
+}
+
+static enum err write_answer(const struct nats_ns *ns, const struct js_list *list, bool infos,
+                             struct span body, struct buf *out)
 {
     struct json_walk w;
     struct json_member m;
@@ -259,7 +267,7 @@ static enum err write_answer(const struct nats_ns *ns, const struct js_list *lis
         e = json_walk_next(&w, &m, &more);
         if (e != ERR_OK || !more)
             break;
-        e = write_member(ns, list, &m, &o);
+        e = write_member(ns, list, infos, &m, &o);
     }
     return e == ERR_OK ? json_out_close(&o) : e;
 }
@@ -278,10 +286,10 @@ enum err js_list_page(const struct nats_ns *ns, struct js_list *list, const stru
     list->next += page.items;
     *ret_done = page.items == 0 || list->next >= page.total;
     if (*ret_done && list->own == 0 && list->any_below && list->skip == 0) {
-        list->own = 1;
+        list->own = list->shown = 1;
         e = buf_append(&list->items, buf_span(&list->below));
     }
     if (e != ERR_OK)
         return e;
-    return *ret_done ? write_answer(ns, list, body, out) : ERR_OK;
+    return *ret_done ? write_answer(ns, list, row->policy == JS_LIST, body, out) : ERR_OK;
 }

@@ -262,7 +262,18 @@ static void lists_are_read_to_their_end_and_hold_own_names_only(void **state)
             "\"b~~M\",\"a~~M\"],\"offline\":{\"b~~O\":\"x\"}}\r\n"),
          UP_HEARS(
              "PUB bh.e.a.~.~.~.i 92\r\n{\"total\":1,\"offset\":0,\"limit\":256,\"streams\":[{\"co"
-             "nfig\":{\"name\":\"S\"},\"n\":1}],\"missing\":[\"M\"]}\r\n"));
+             "nfig\":{\"name\":\"S\"},\"n\":1}],\"missing\":[\"M\"]}\r\n"),
+         /* As the server's own empty lists: null for names, and the offset is at most the total. */
+         APP("PUB $JS.API.STREAM.NAMES i 12\r\n{\"offset\":9}\r\n"),
+         UP_HEARS("PUB $JS.API.STREAM.NAMES bh.r.a~~.N.0.4 12\r\n{\"offset\":0}\r\n"),
+         UP("MSG bh.r.a~~.N.0.4 r0 "
+            "48\r\n{\"total\":2,\"offset\":0,\"streams\":[\"b~~S\",\"a~~S\"]}\r\n"),
+         UP_HEARS("PUB bh.e.a.~.~.~.i 37\r\n{\"total\":1,\"offset\":1,\"streams\":null}\r\n"),
+         APP("PUB $JS.API.STREAM.LIST i 0\r\n\r\n"),
+         UP_HEARS("PUB $JS.API.STREAM.LIST bh.r.a~~.N.0.5 12\r\n{\"offset\":0}\r\n"),
+         UP("MSG bh.r.a~~.N.0.5 r0 "
+            "61\r\n{\"total\":1,\"offset\":0,\"streams\":[{\"config\":{\"name\":\"b~~S\"}}]}\r\n"),
+         UP_HEARS("PUB bh.e.a.~.~.~.i 35\r\n{\"total\":0,\"offset\":0,\"streams\":[]}\r\n"));
 }
 
 static void the_root_has_its_own_names(void **state)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster of three NATS servers on loopback: R3 streams through sidecars while members are killed and
+come back; the sidecar dials the next server, and what it learnt from a server's INFO."""
+
+import json
+import signal
+import unittest
+
+import rawnats
+import stack as real
+
+
+class Member(real.Nats):
+    pass
+
+
+class Cluster:
+    def __init__(self, stack, n=3):
+        self.stack = stack
+        self.clients = [real.free_port() for _ in range(n)]
+        routes = [real.free_port() for _ in range(n)]
+        self.extra = [("-js", "-sd", stack.path(f"js-{i}"), "-n", f"n{i}", "-cluster", f"nats://127.0.0.1:{routes[i]}",
+                       "-cluster_name", "c", "-routes", ",".join(f"nats://127.0.0.1:{r}" for r in routes))
+                      for i in range(n)]
+        self.members = [self.start(i) for i in range(n)]
+
+    def start(self, i):
+        return self.stack.nats(f"n{i}", port=self.clients[i], extra=self.extra[i])
+
+    def kill(self, i):
+        self.members[i].stop(signal.SIGKILL)
+
+    def revive(self, i):
+        self.members[i] = self.start(i)
+
+    def url(self, *which):
+        return ",".join(f"nats://127.0.0.1:{self.clients[i]}" for i in which)
+
+
+class App:
+    """A client that reconnects, as all of them do."""
+
+    def __init__(self, addr):
+        self.addr, self.raw = addr, None
+
+    def close(self):
+        if self.raw is not None:
+            self.raw.close()
+        self.raw = None
+
+    def ask(self, subject, payload=b"", timeout=2.0):
+        """The answer, or None: not now."""
+        try:
+            if self.raw is None:
+                self.raw = rawnats.Raw(self.addr)
+                self.raw.socket.settimeout(timeout)
+                self.raw.subscribe("_INBOX.me", "1")
+            self.raw.publish(subject, payload, "_INBOX.me")
+            while not isinstance(m := self.raw.next(), rawnats.Message):
+                pass
+            return m
+        except (rawnats.Closed, OSError, TimeoutError, AssertionError):
+            self.close()
+            return None
+
+    def api(self, verb, body=None):
+        m = self.ask("$JS.API." + verb, b"" if body is None else json.dumps(body).encode())
+        return json.loads(m.payload) if m is not None and m.payload else None
+
+    def until(self, verb, body, is_right, what):
+        return real.wait_until(lambda: (a := self.api(verb, body)) is not None and is_right(a) and a, what, 60)
+
+    def store(self, subject, payload):
+        """Until it is acknowledged; the id makes a second try the same message."""
+        block = f"NATS/1.0\r\nNats-Msg-Id: {payload}\r\n\r\n".encode()
+        def once():
+            try:
+                if self.raw is None:
+                    self.ask("$JS.API.INFO")
+                if self.raw is None:
+                    return None
+                self.raw.send(f"HPUB {subject} _INBOX.me {len(block)} {len(block) + len(payload)}\r\n".encode() + block +
+                              payload.encode() + b"\r\n")
+                while not isinstance(m := self.raw.next(), rawnats.Message):
+                    pass
+                return m if m.payload.startswith(b'{"stream":') else None
+            except (rawnats.Closed, OSError, TimeoutError):
+                self.close()
+                return None
+        return json.loads(real.wait_until(once, f"{payload} is stored", 60).payload)
+
+
+class Clustered(unittest.TestCase):
+    def setUp(self):
+        self.stack = real.Stack("cluster")
+        self.addCleanup(self.stack.close)
+        self.cluster = Cluster(self.stack)
+
+    def test_streams_of_three_while_members_are_killed(self):
+        sidecars = [self.stack.sidecar(n, nats=self.cluster.url(0, 1, 2)) for n in ("a", "b")]
+        apps = [App(s.nats) for s in sidecars]
+        for app in apps:
+            self.addCleanup(app.close)
+            config = {"name": "S", "subjects": ["s.>"], "num_replicas": 3, "storage": "file", "retention": "limits"}
+            made = app.until("STREAM.CREATE.S", config, lambda a: "error" not in a, "a stream of three")
+            self.assertEqual(3, made["config"]["num_replicas"])
+            self.assertEqual(2, len(app.until("STREAM.INFO.S", None, lambda a: "replicas" in a.get("cluster", {}), "replicas")["cluster"]["replicas"]))
+            app.until("CONSUMER.DURABLE.CREATE.S.C", {"stream_name": "S", "config": {"durable_name": "C", "ack_policy": "explicit"}},
+                      lambda a: "error" not in a, "a consumer")
+        n = 0
+        for victim in range(3):
+            for app, name in zip(apps, "ab"):
+                self.assertEqual("S", app.store("s.x", f"{name}{n}")["stream"])
+            self.cluster.kill(victim)
+            for app, name in zip(apps, "ab"):
+                self.assertEqual("S", app.store("s.x", f"{name}{n + 1}")["stream"])
+                app.until("STREAM.LEADER.STEPDOWN.S", None, lambda a: True, "an answer to a step down")
+            self.cluster.revive(victim)
+            n += 2
+            for app in apps:
+                app.until("STREAM.INFO.S", None, lambda a: all(r.get("current") for r in a["cluster"].get("replicas", []))
+                          and len(a["cluster"].get("replicas", [])) == 2, "all members are current")
+        for app, name in zip(apps, "ab"):
+            info = app.until("STREAM.INFO.S", None, lambda a: "error" not in a and a["state"]["messages"] >= n, "all messages")
+            self.assertEqual(n, info["state"]["messages"])
+            for i in range(n):
+                m = real.wait_until(lambda: (x := app.ask("$JS.API.CONSUMER.MSG.NEXT.S.C", b'{"batch":1,"expires":1000000000}')) is not None
+                                    and x.payload and x, "a message", 60)
+                self.assertEqual("s.x", m.subject)
+                self.assertRegex(m.payload.decode(), f"^{name}[0-9]+$")
+                real.wait_until(lambda: app.ask(m.reply, b"+ACK") is not None, "an ack", 60)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One random program of core and JetStream operations by several clients, against a private server and,
+through a sidecar, against one that is shared with two noisy neighbours: what every client hears, answers,
+lists, infos and errors included, is equal after ids, times and sizes are masked.
+
+The program is made from a seed, which is printed; DIFFERENTIAL_SEED repeats one, DIFFERENTIAL_S says for
+how many seconds (default 40). Programs are short (OPS operations), each begins on empty servers. What the comparison leaves out: subjects that begin with "$JS" (a subscription to ">" hears
+no requests to JetStream in a namespace, docs/jetstream.md), and what a push consumer has delivered so far.
+"""
+
+import json
+import os
+import random
+import re
+import time
+import unittest
+
+import cases
+import rawnats
+import stack as real
+
+OPS = 60
+CLIENTS = 3
+CONNECTS = ('{"verbose":false,"headers":true,"no_responders":true}',
+            '{"verbose":false,"headers":true,"no_responders":true,"pedantic":true}',
+            '{"verbose":false,"headers":true,"no_responders":true,"echo":false}')
+SUBJECTS = ["a", "b", "a.b", "a.b.c", "orders.1", "orders.2", "orders.1.x", "kv.x", "$KV.x.k", "$KV.x.k.l",
+            "gen.ep-0123456789abcdef", "$SRV.PING", "$SRV.PING.x", "_INBOX.z.1", "namespace.x.kv_events",
+            "bh.e.b.~.~.~.a", "~", "%41", "a%2Fb", "mir.x"]
+PATTERNS = SUBJECTS + ["*", ">", "a.*", "a.>", "*.b", "*.*", "orders.>", "$KV.>", "$SRV.>", "gen.*", "*.*.*", "bh.>"]
+STREAMS = {
+    "ORDERS": ["orders.>"],
+    "KV_x": ["$KV.x.>"],
+    "A": ["a", "a.b"],
+    "REQ": ["gen.*"],
+    "PLAIN": None,
+    "x" * 200: ["b"],
+    "OVER": ["orders.1"],
+    "MIR": "mirror",
+    "SRC": "sources",
+}
+CONSUMERS = ["C", "D", "E", "P"]
+FILTERS = [None, "orders.1", "orders.*", ">", "a", "$KV.x.k", "gen.*", "nothing"]
+HEADERS = [None, "Nats-Msg-Id: 1", "Nats-Msg-Id: 2", "Nats-Expected-Stream: ORDERS", "Nats-Expected-Stream: NONE",
+           "Nats-Expected-Last-Sequence: 1", "Nats-Expected-Last-Subject-Sequence: 0", "Nats-Rollup: sub",
+           "Nats-Stream: ORDERS", "X-Own: bh.e.a.~.~.~.x"]
+
+DROP = {"created", "ts", "time", "first_ts", "last_ts", "cluster", "last_active", "timestamp", "bytes", "active", "lag"}
+MOVING = {"delivered", "ack_floor", "num_ack_pending", "num_pending", "num_waiting", "num_redelivered", "push_bound"}
+
+
+def matches(pattern, subject):
+    p, s = pattern.split("."), subject.split(".")
+    for i, token in enumerate(p):
+        if token == ">":
+            return len(s) > i
+        if i >= len(s) or token not in ("*", s[i]):
+            return False
+    return len(p) == len(s)
+
+
+def masked(value):
+    if isinstance(value, dict):
+        drop = DROP | (MOVING if "deliver_subject" in value.get("config", {}) else set())
+        if "server_name" in value:
+            return {}
+        return {k: masked(v) for k, v in sorted(value.items()) if k not in drop}
+    if isinstance(value, list):
+        done = [masked(v) for v in value]
+        return sorted(done, key=repr)
+    return value
+
+
+def shown(m):
+    """A message without what differs between any two servers."""
+    reply = m.reply or ""
+    if reply.startswith("$JS.ACK."):
+        t = reply.split(".")
+        at = 7 if len(t) == 9 else 9
+        t[at] = "T"
+        if at == 9:
+            t[3] = "H"
+            t[11:] = ["R"]
+        reply = ".".join(t)
+    headers = re.sub(r"(Nats-Time-Stamp:) .*", r"\1 T", m.headers.decode("latin-1"))
+    headers = re.sub(r"(Nats-Stream-Source: \S+ \d+ \S+ \S+ \S+) \S+", r"\1", headers)
+    text = m.payload.decode("latin-1")
+    if text.startswith("{"):
+        text = json.dumps(masked(json.loads(text)), sort_keys=True)
+    return (m.subject, reply, headers, text)
+
+
+class World:
+    """CLIENTS connections to one place, and all they heard."""
+
+    def __init__(self, addr):
+        self.clients = [rawnats.Raw(addr, c) for c in CONNECTS]
+        self.heard = [{} for _ in self.clients]  # (sid, subject) -> messages, in order
+        self.errors = [[] for _ in self.clients]
+        self.streams = {}  # name -> subjects
+        self.direct = set()  # names of those that answer direct gets
+        self.serial = 0
+        for i, c in enumerate(self.clients):
+            c.subscribe(f"_INBOX.c{i}.*", "9000")
+
+    def close(self):
+        for c in self.clients:
+            c.close()
+
+    def take(self, i, m):
+        if not m.subject.startswith("$JS"):
+            self.heard[i].setdefault((m.sid, m.subject), []).append(m)
+
+    def collect(self):
+        for i, c in enumerate(self.clients):
+            c.said.clear()
+            for m in c.drain():
+                self.take(i, m)
+            self.errors[i] += [line for line in c.said if line != b"PONG"]
+
+    def transcript(self):
+        return [({k: [shown(m) for m in v] for k, v in sorted(heard.items())}, sorted(set(errors)))  # 2.9 says some of them once or twice
+                for heard, errors in zip(self.heard, self.errors)]
+
+    def send(self, i, subject, payload=b"", headers=None, reply=None):
+        reply = reply + " " if reply else ""
+        if headers is None:
+            head = f"PUB {subject} {reply}{len(payload)}\r\n".encode()
+        else:
+            block = f"NATS/1.0\r\n{headers}\r\n\r\n".encode()
+            head = f"HPUB {subject} {reply}{len(block)} {len(block) + len(payload)}\r\n".encode() + block
+        self.clients[i].send(head + payload + b"\r\n")
+
+    def ask(self, i, subject, payload=b"", headers=None, until=lambda m: True):
+        """A request whose last answer is there when this returns; all of its answers."""
+        self.serial += 1
+        inbox, got = f"_INBOX.c{i}.{self.serial}", []
+        self.send(i, subject, payload, headers, inbox)
+        while not got or not until(got[-1]):
+            m = self.clients[i].next()
+            if not isinstance(m, rawnats.Message):
+                continue  # kept in .said
+            if m.sid == "9000" and m.subject == inbox:
+                got.append(m)
+        for m in self.clients[i].messages:
+            self.take(i, m)
+        self.clients[i].messages = []
+        self.errors[i] += [line for line in self.clients[i].said if line != b"PONG"]
+        self.clients[i].said.clear()
+        return got
+
+    def api(self, i, verb, body=None):
+        (answer,) = self.ask(i, "$JS.API." + verb, b"" if body is None else json.dumps(body).encode())
+        return json.loads(answer.payload) if answer.payload else {}
+
+    # operations; i is who does it
+
+    def op_sub(self, i, sid, pattern, group):
+        self.clients[i].send(f"SUB {pattern} {group + ' ' if group else ''}{sid}\r\n")
+
+    def op_unsub(self, i, sid, limit):
+        self.clients[i].send(f"UNSUB {sid}{' %d' % limit if limit else ''}\r\n")
+
+    def op_pub(self, i, subject, payload, headers, reply):
+        if any(matches(p, subject) for subjects in self.streams.values() for p in subjects):
+            self.ask(i if i != 2 else 0, subject, payload, headers)
+        else:
+            self.send(i, subject, payload, headers, reply)
+
+    def op_stream(self, i, verb, name, options):
+        subjects = STREAMS[name]
+        config = {"name": name, "storage": "memory", "retention": "limits", "num_replicas": 1, **options}
+        if subjects == "mirror":
+            config["mirror"] = {"name": "ORDERS", "filter_subject": options.get("description", "orders.1")}
+        elif subjects == "sources":
+            config["sources"] = [{"name": "ORDERS"}, {"name": "A", "filter_subject": "a"}]
+        elif subjects is not None:
+            config["subjects"] = subjects
+        answer = self.api(i, f"STREAM.{verb}.{name}", config)
+        if "error" not in answer:
+            self.streams[name] = answer["config"].get("subjects", [])
+            self.direct.discard(name)
+            if answer["config"].get("allow_direct"):
+                self.direct.add(name)
+
+    def op_delete(self, i, name):
+        if "error" not in self.api(i, "STREAM.DELETE." + name):
+            self.streams.pop(name, None)
+            self.direct.discard(name)
+
+    def op_consumer(self, i, stream, name, body, old_way, where):
+        config = {"ack_policy": "explicit", "deliver_policy": "all", "replay_policy": "instant", "ack_wait": 3600 * 10**9, **body}
+        if old_way:
+            config["durable_name"] = name
+            self.api(i, f"CONSUMER.DURABLE.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
+        else:
+            config["name"] = config["durable_name"] = name
+            self.api(i, f"CONSUMER.CREATE.{stream}.{name}{'.' + where if where else ''}", {"stream_name": stream, "config": config})
+
+    def op_api(self, i, verb, body):
+        self.api(i, verb, body)
+
+    def op_pull(self, i, stream, consumer, batch, answer_with):
+        """Without waiting: messages, or the status that says there are no more."""
+        if self.api(i, f"CONSUMER.INFO.{stream}.{consumer}").get("config", {"deliver_subject": ""}).get("deliver_subject") is not None:
+            return
+        left = [batch]
+        def is_last(m):
+            if m.headers.startswith(b"NATS/1.0 "):
+                return True
+            left[0] -= 1
+            return left[0] == 0
+        got = self.ask(i, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}",
+                       json.dumps({"batch": batch, "no_wait": True}).encode(), until=is_last)
+        for m in got:
+            if m.reply and answer_with:
+                self.ask(i, m.reply, answer_with.encode())
+
+    def op_direct(self, i, stream, rest, body):
+        if stream in self.direct:  # 2.9 is silent about the others
+            self.ask(i, f"$JS.API.DIRECT.GET.{stream}{rest}", b"" if body is None else json.dumps(body).encode())
+
+    def do(self, op):
+        getattr(self, "op_" + op[0])(*op[1:])
+        self.collect()
+
+
+def program(rng):
+    """The next operation, for any world."""
+    i, js = rng.randrange(CLIENTS), rng.randrange(2)  # the third client hears no answers: echo false
+    stream = rng.choice(["ORDERS", "ORDERS", "ORDERS", "A", "KV_x", *STREAMS])
+    consumer = rng.choice(CONSUMERS)
+    what = rng.random()
+    if what < 0.14:
+        return ("sub", i, rng.randint(1, 12), rng.choice(PATTERNS), rng.choice([None, None, f"q{rng.randrange(10**6)}"]))
+    if what < 0.19:
+        return ("unsub", i, rng.randint(1, 12), rng.choice([0, 0, 1, 3]))
+    if what < 0.50:
+        return ("pub", i, rng.choice(SUBJECTS), str(rng.randrange(10**6)).encode() * rng.choice([0, 1, 1, 50]),
+                rng.choice(HEADERS), rng.choice([None, None, "a", "_INBOX.c0.own", "$SRV.PING"]))
+    if what < 0.62:
+        options = rng.choice([{}, {}, {"allow_direct": True}, {"max_msgs": 5}, {"allow_rollup_hdrs": True, "allow_direct": True},
+                              {"description": "orders.2"}, {"max_msgs_per_subject": 1}, {"discard": "new", "max_msgs": 3},
+                              {"metadata": {"k": "v"}}, {"retention": "workqueue"}, {"num_replicas": 9}, {"max_age": -1},
+                              {"republish": {"src": "orders.>", "dest": "rep.>"}}])
+        return ("stream", js, rng.choice(["CREATE", "CREATE", "CREATE", "UPDATE"]), stream, options)
+    if what < 0.65:
+        return ("delete", js, stream)
+    if what < 0.74:
+        body = {}
+        where = rng.choice(FILTERS)
+        if where:
+            body["filter_subject"] = where
+        if consumer == "P":
+            body["deliver_subject"] = rng.choice(["push.1", "_INBOX.c0.push", "b"])
+            if rng.random() < 0.3:
+                body["deliver_group"] = "g"
+        if rng.random() < 0.2:
+            body["deliver_policy"] = rng.choice(["last", "new", "last_per_subject"])
+        return ("consumer", js, stream, consumer, body, rng.random() < 0.4, rng.choice([where, where, "orders.2"]) if rng.random() < 0.7 else None)
+    if what < 0.84:
+        return ("pull", js, stream, rng.choice(CONSUMERS[:2]), rng.randint(1, 4), rng.choice([None, "+ACK", "-NAK", "+TERM", "+WPI"]))
+    if what < 0.89:
+        kind = rng.randrange(3)
+        return ("direct", 0, stream, "." + rng.choice(SUBJECTS) if kind == 0 else "",
+                None if kind == 0 else {"seq": rng.randint(1, 4)} if kind == 1 else {rng.choice(["last_by_subj", "next_by_subj"]): rng.choice(SUBJECTS)})
+    return ("api", js, *rng.choice([
+        ("STREAM.NAMES", None), ("STREAM.NAMES", {"subject": rng.choice(PATTERNS)}), ("STREAM.NAMES", {"offset": 1}),
+        ("STREAM.LIST", None), ("STREAM.LIST", {"subject": rng.choice(PATTERNS)}), ("STREAM.INFO." + stream, None),
+        ("STREAM.INFO." + stream, {"subjects_filter": rng.choice(PATTERNS)}), ("STREAM.INFO." + stream, {"deleted_details": True}),
+        ("STREAM.PURGE." + stream, rng.choice([None, {"filter": rng.choice(PATTERNS)}, {"keep": 1}, {"seq": 2}])),
+        ("STREAM.MSG.GET." + stream, rng.choice([{"seq": 1}, {"last_by_subj": rng.choice(SUBJECTS)}, {"seq": 1, "next_by_subj": rng.choice(PATTERNS)}, {}])),
+        ("STREAM.MSG.DELETE." + stream, {"seq": rng.randint(1, 4)}),
+        ("CONSUMER.NAMES." + stream, None), ("CONSUMER.LIST." + stream, None), (f"CONSUMER.INFO.{stream}.{consumer}", None),
+        (f"CONSUMER.DELETE.{stream}.{consumer}", None)]))
+
+
+class Differential(cases.Shared):
+    use_etcd = False
+    jetstream = True
+    neighbours = ("a/child",)
+
+    def settle(self, private, mine):
+        """What arrives by itself (push consumers, mirrors) may take its time, but not differ."""
+        def alike():
+            for world in (private, mine):
+                world.collect()
+            return private.transcript() == mine.transcript()
+        try:
+            real.wait_until(alike, "equal transcripts", 10)
+        except real.StackError:
+            for i, ((want, e1), (got, e2)) in enumerate(zip(private.transcript(), mine.transcript())):
+                for key in sorted(want.keys() | got.keys()):
+                    self.assertEqual(want.get(key), got.get(key), f"client {i}, sid and subject {key}")
+                self.assertEqual(e1, e2, f"client {i}, what is not a message")
+            raise
+
+    def wipe(self, bus):
+        c = rawnats.Raw(bus.addr)
+        c.subscribe("_INBOX.w", "1")
+        while True:
+            c.publish("$JS.API.STREAM.NAMES", b"", "_INBOX.w")
+            while not isinstance(m := c.next(), rawnats.Message):
+                pass
+            names = json.loads(m.payload)["streams"] or []
+            if not names:
+                break
+            for name in names:
+                c.publish("$JS.API.STREAM.DELETE." + name, b"", "_INBOX.w")
+                while not isinstance(c.next(), rawnats.Message):
+                    pass
+        c.close()
+
+    def run_one(self, seed):
+        rng, noise = random.Random(seed), random.Random(seed + 1)
+        worlds = [World(self.private.addr), World(self.a.nats)]
+        noisy = [World(s.nats) for s in (self.b, *self.around)]
+        trail, others = [], []
+        try:
+            for _ in range(OPS):
+                op = program(rng)
+                trail.append(op)
+                for world in worlds:
+                    world.do(op)
+                self.settle(*worlds)
+                for world in noisy:
+                    others.append((world is noisy[0], program(noise)))
+                    world.do(others[-1][1])
+        except Exception:
+            print("the program:\n" + "\n".join(map(repr, trail)) + "\nthe neighbours' last:\n" +
+                  "\n".join(map(repr, others[-40:])))
+            raise
+        finally:
+            for world in worlds + noisy:
+                world.close()
+        for bus in (self.private, self.nats):
+            self.wipe(bus)
+
+    def test_one_program_on_two_servers(self):
+        self.private = self.stack.nats("private", extra=("-js", "-sd", self.stack.path("private-js")))
+        chosen = os.environ.get("DIFFERENTIAL_SEED")
+        seconds = float(os.environ.get("DIFFERENTIAL_S", "40"))
+        end, seed, n = time.monotonic() + seconds, int(chosen or time.time_ns() % 10**9), 0
+        while n == 0 or (chosen is None and time.monotonic() < end):
+            print(f"DIFFERENTIAL_SEED={seed}", flush=True)
+            self.run_one(seed)
+            seed, n = seed + 1, n + 1
+        print(f"{n} programs of {OPS} operations are equal")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
