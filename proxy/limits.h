@@ -100,6 +100,12 @@ enum {
     /* An error in the place of a publish's acknowledgement: two short names and a sentence. */
     LIMIT_NATS_PUB_ACK_BYTES = 4096,
 
+    /* Servers that other servers name, besides the configured ones; clusters have 3 to 5 members.
+     */
+    LIMIT_NATS_LEARNT = 16,
+    /* Of a server that names none. */
+    LIMIT_NATS_PORT = 4222,
+
     /* HTTP/1.1 request head on the health listener and the client port. */
     LIMIT_HTTP1_HEAD_BYTES = 8 * 1024,
 

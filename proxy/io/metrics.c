@@ -28,8 +28,6 @@ static const struct {
                             "HTTP/2 streams (calls) of applications that are open now."},
     [GAUGE_ETCD_TRUSTED] = {"bulkhead_trusted", "plane=\"etcd\"",
                             "1 if the profile is trusted: nothing of etcd is denied."},
-    [GAUGE_NATS_SUBS] = {"bulkhead_open_subscriptions", "",
-                         "NATS subscriptions of applications that are open now."},
 };
 
 static const char *const latency_plane[LATENCY_COUNT] = {

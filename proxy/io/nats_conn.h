@@ -10,6 +10,7 @@
 #ifndef IO_NATS_CONN_H
 #define IO_NATS_CONN_H
 
+#include "base/addr.h"
 #include "io/loop.h"
 #include "io/nats_auth.h"
 #include "io/tls_context.h"
@@ -19,6 +20,8 @@
 struct nats_server {
     const struct addr *addr; /* borrowed */
     struct nats_ns ns;
+    struct nats_conns *all;
+    struct addr learnt; /* what addr points to, where another server named it (nats_learn) */
 };
 
 struct nats_conn;
@@ -26,13 +29,13 @@ struct nats_conn;
 /* What all connections of a plane share; owned by the plane. */
 struct nats_conns {
     struct loop *loop;
-    struct nats_server *servers; /* owned by the plane */
-    unsigned server_count;
-    struct tls_options tls;      /* towards the servers */
-    struct tls_context *tls_up;  /* made of tls when first needed; owned by the plane */
-    struct tls_context *tls_app; /* of the listener; NULL: plaintext; owned by the plane */
-    struct nats_auth *auth;      /* owned by the plane */
-    unsigned good;               /* the server that answered last: where dialling begins */
+    struct nats_server *servers;        /* owned by the plane */
+    unsigned server_count, server_room; /* they never move: sessions borrow them */
+    struct tls_options tls;             /* towards the servers */
+    struct tls_context *tls_up;         /* made of tls when first needed; owned by the plane */
+    struct tls_context *tls_app;        /* of the listener; NULL: plaintext; owned by the plane */
+    struct nats_auth *auth;             /* owned by the plane */
+    unsigned good;                      /* the server that answered last: where dialling begins */
     /* Lent to the session that is being fed, so that a busy connection does not allocate and an
      * idle one holds nothing. */
     struct buf scratch[SIDES];

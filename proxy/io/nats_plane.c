@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "io/listener.h"
 #include "io/nats_conn.h"
+#include "io/nats_learn.h"
 #include "io/nats_probe.h"
+#include "limits.h"
 
 struct nats_plane {
     struct nats_probe probe; /* first: callbacks cast */
@@ -180,11 +182,15 @@ static void set_shown_address(struct nats_ns *ns, const struct addr *a)
 static enum err init_servers(struct nats_plane *p, const struct nats_plane_options *o,
                              struct buf *error)
 {
-    struct nats_server *servers = calloc(o->upstreams, sizeof *servers);
+    unsigned room = o->upstreams + LIMIT_NATS_LEARNT;
+    if (room > UINT8_MAX)
+        room = UINT8_MAX;
+    struct nats_server *servers = calloc(room, sizeof *servers);
     if (servers == NULL)
         return ERR_NOMEM;
     p->conns.servers = servers;
     p->conns.server_count = o->upstreams;
+    p->conns.server_room = room;
     struct subject_map *map = &servers[0].ns.map;
     enum err e = subject_map_init(map, o->subject_root, o->ns, o->requests, o->request_patterns);
     if (e == ERR_OK && o->is_subtree)
@@ -202,6 +208,9 @@ static enum err init_servers(struct nats_plane *p, const struct nats_plane_optio
             return config_error(error, "a NATS upstream is nats://HOST:PORT or tls://HOST:PORT",
                                 up);
         servers[i].addr = up;
+        servers[i].all = &p->conns;
+        ns->learn = nats_learn;
+        ns->learner = &servers[i];
         ns->tls_up = up->scheme == ADDR_TLS || o->tls_first;
         ns->tls_up_first = o->tls_first;
         ns->tls_app = o->tls.listen_cert != NULL && *o->tls.listen_cert != '\0';

@@ -13,7 +13,8 @@ struct nats_info {
     uint32_t max_payload; /* 0 = not said */
     bool headers;
     bool tls_required, tls_available;
-    struct span server_id, client_id, nonce; /* JSON values as written, or empty; borrow the line */
+    struct span server_id, client_id, nonce,
+        connect_urls; /* JSON values as written, or empty; borrow the line */
 };
 
 /* Longer ones are ignored: a server id is a public key of 56 letters. */

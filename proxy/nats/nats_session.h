@@ -47,6 +47,9 @@ struct nats_ns {
     /* Credentials for upstream; "" = none. Never shown, never logged. */
     char user[256], password[256], token[256];
     const struct nats_signer *signer; /* NULL: none; borrowed */
+    /* Told of the servers that INFO names, a JSON array; NULL: nobody wants to know. */
+    void (*learn)(void *learner, struct span urls);
+    void *learner;
     bool tls_up;       /* we want TLS with the server, whether it demands it or not */
     bool tls_up_first; /* and it stands before INFO */
     bool tls_app;      /* applications speak TLS, from INFO on */

@@ -246,6 +246,8 @@ static enum err info(struct nats_session *s, struct span json)
         buf_truncate(&s->out[SIDE_APP], before);
         return e;
     }
+    if (s->ns->learn != NULL && info.connect_urls.n != 0)
+        s->ns->learn(s->ns->learner, info.connect_urls);
     s->max_payload = info.max_payload;
     s->server_headers = info.headers;
     if (s->state == NATS_WAIT_INFO) { /* they name our inbox for as long as the session lives */

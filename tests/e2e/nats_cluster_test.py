@@ -10,10 +10,6 @@ import rawnats
 import stack as real
 
 
-class Member(real.Nats):
-    pass
-
-
 class Cluster:
     def __init__(self, stack, n=3):
         self.stack = stack
@@ -95,6 +91,22 @@ class Clustered(unittest.TestCase):
         self.stack = real.Stack("cluster")
         self.addCleanup(self.stack.close)
         self.cluster = Cluster(self.stack)
+
+    def test_the_sidecar_learns_of_the_others(self):
+        sidecar = self.stack.sidecar("a", nats=self.cluster.url(0))
+        self.addCleanup(sidecar.stop)
+        def told():
+            raw = rawnats.Raw(sidecar.nats)
+            raw.flush()
+            raw.close()
+            self.assertFalse([name for name in raw.info if "url" in name or name.startswith("cluster")], raw.info)
+            return sidecar.log().count("named another one") == 2
+        real.wait_until(told, "both other members are known", 60)
+        app = App(sidecar.nats)
+        self.addCleanup(app.close)
+        app.until("STREAM.CREATE.S", {"name": "S", "subjects": ["s"], "num_replicas": 3}, lambda a: "error" not in a, "a stream")
+        self.cluster.kill(0)
+        self.assertEqual("S", app.store("s", "one")["stream"])
 
     def test_streams_of_three_while_members_are_killed(self):
         sidecars = [self.stack.sidecar(n, nats=self.cluster.url(0, 1, 2)) for n in ("a", "b")]
