@@ -139,7 +139,7 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     static const struct span known[] = {SPAN_LIT("h2"), SPAN_LIT("http/1.1")};
     (void)ssl;
     for (size_t k = arg == NULL ? 0 : 1; k < ARRAY_LEN(known); k++)
-        for (unsigned i = 0; i + 1 + in[i] <= in_n; i += 1u + in[i]) {
+        for (unsigned i = 0; i < in_n && i + 1 + in[i] <= in_n; i += 1u + in[i]) {
             if (!span_eq(span_of(in + i + 1, in[i]), known[k]))
                 continue;
             *out = in + i + 1;

@@ -14,7 +14,7 @@
 #define CONFIG  "{" MINIMAL "}"
 #define POLICY                                                                                     \
     "{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"k\"],\"claims\":[\"llama\",\"{"        \
-                "kubernetes-namespace}-*\"],\"view\":\"subtree\"},"                                \
+    "kubernetes-namespace}-*\"],\"view\":\"subtree\"},"                                            \
     "{\"kubernetes-namespaces\":[\"own-*\"],\"claims\":[\"*\"]}]}"
 #define REDIRECT "{" MINIMAL ",\"tier\":\"redirect\",\"enforce\":true}"
 #define CLASSIC  "{" MINIMAL ",\"native\":false}"
@@ -313,21 +313,19 @@ static const struct row rows[] = {
     {"a native one in a Job", .pod = POD(WANT, "", ""), .job = true, IN},
     /* what others did to it */
     {"restartPolicy was stripped",
-     .pod = "{\"metadata\":{" WANT
-            ",\"annotations\":{\"bulkhead.dev/"
+     .pod = "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/"
             "status\":\"{}\"}},\"spec\":{\"initContainers\":[{\"name\":\"bulkhead\",\"image\":\"i/"
             "b:1\"}],\"containers\":[{\"name\":\"main\"}]}}",
      IN, .has = {"\"restartPolicy\":\"Always\"", "runAsNonRoot"}},
     {"a command was put in",
-     .pod = "{\"metadata\":{" WANT
-            ",\"annotations\":{\"bulkhead.dev/"
+     .pod = "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/"
             "status\":\"{}\"}},\"spec\":{\"initContainers\":[{\"name\":\"bulkhead\",\"command\":["
             "\"sh\"],\"envFrom\":[]}],\"containers\":[{\"name\":\"main\"}]}}",
      IN, .not_in = "\"sh\""},
     {"classic became native",
      .pod = "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/"
-                                   "status\":\"{}\"}},\"spec\":{\"containers\":[{\"name\":"
-                                   "\"bulkhead\"},{\"name\":\"main\"}]}}",
+            "status\":\"{}\"}},\"spec\":{\"containers\":[{\"name\":"
+            "\"bulkhead\"},{\"name\":\"main\"}]}}",
      IN, .has = {"\"containers\":[{\"name\":\"main\""}},
     /* shape */
     {"no spec", .pod = "{\"metadata\":{" WANT "}}", NO(SHAPE)},

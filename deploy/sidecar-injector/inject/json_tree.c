@@ -130,7 +130,7 @@ static bool is_hex(uint8_t c)
 static enum err skip_escape(struct reader *r)
 {
     int c = peek(r);
-    if (c > 0 && strchr("\"\\/bfnrt", c) != NULL) {
+    if (c == '"' || c == '\\' || (c > 0 && strchr("/bfnrt", c) != NULL)) {
         r->at++;
         return ERR_OK;
     }
@@ -143,29 +143,43 @@ static enum err skip_escape(struct reader *r)
     return ERR_OK;
 }
 
+/* Bytes of a string that stand for themselves: all of ASCII but what is looked at below. */
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* r->at stands on a byte that is not plain, nor the closing quote. */
+static enum err skip_special(struct reader *r, bool *ret_escaped)
+{
+    uint8_t c = r->in.p[r->at];
+    if (c < 0x20)
+        return wrong(r, r->at, "a control character in a string");
+    if (c == '\\') {
+        *ret_escaped = true;
+        r->at++;
+        return skip_escape(r);
+    }
+    size_t n = utf8_bytes(r->in.p + r->at, r->in.n - r->at);
+    if (n == 0)
+        return wrong(r, r->at, "bytes that are not UTF-8");
+    r->at += n;
+    return ERR_OK;
+}
+
 /* The string at r->at; *ret_text borrows the input or the arena. */
 static enum err read_string(struct reader *r, struct span *ret_text)
 {
     size_t start = r->at++;
     bool escaped = false;
-    while (peek(r) != '"') {
+    for (;;) {
+        while (r->at < r->in.n && is_plain(r->in.p[r->at]))
+            r->at++;
         if (r->at >= r->in.n)
             return wrong(r, start, "a string does not end");
-        uint8_t c = r->in.p[r->at];
-        if (c < 0x20)
-            return wrong(r, r->at, "a control character in a string");
-        if (c >= 0x80) {
-            size_t n = utf8_bytes(r->in.p + r->at, r->in.n - r->at);
-            if (n == 0)
-                return wrong(r, r->at, "bytes that are not UTF-8");
-            r->at += n;
-            continue;
-        }
-        r->at++;
-        if (c != '\\')
-            continue;
-        escaped = true;
-        enum err e = skip_escape(r);
+        if (r->in.p[r->at] == '"')
+            break;
+        enum err e = skip_special(r, &escaped);
         if (e != ERR_OK)
             return e;
     }

@@ -134,11 +134,14 @@ static void skip(struct outcome *o, const char *why)
     snprintf(o->skipped, sizeof o->skipped, "%s", why);
 }
 
+/* Takes t's root away: the pod becomes it. Everything that was read of the request stays. */
 static enum err decide(const struct inject_config *c, const struct json_node *request,
-                       struct span body, bool is_selected, struct review *r)
+                       struct span body, bool is_selected, struct json_tree *t, struct review *r)
 {
     struct outcome *o = &r->outcome;
-    const struct json_node *object = json_get(request, "object");
+    struct json_node *object = json_member(request, SPAN_LIT("object"));
+    if (object != NULL && object->kind == JSON_NULL)
+        object = NULL;
     const struct json_node *subresource = json_get(request, "subResource");
     note_names(r, request, object);
     if (!json_is(json_get_path(request, "kind.kind"), "Pod") ||
@@ -161,14 +164,9 @@ static enum err decide(const struct inject_config *c, const struct json_node *re
         .is_job = is_of_job(object),
         .base = "",
     };
-    /* The pod as a document of its own: patches are relative to it. */
-    struct span before = span_of(body.p + object->start, object->end - object->start);
-    struct json_tree t = {0};
-    enum err e = json_tree_parse(&t, before);
-    if (e == ERR_OK)
-        e = inject_pod(c, &pod, &t, before, o);
-    json_tree_deinit(&t);
-    return e;
+    /* The pod is a document of its own: patches are relative to it. */
+    t->root = object;
+    return inject_pod(c, &pod, t, span_of(body.p + object->start, object->end - object->start), o);
 }
 
 static enum err answer(const struct inject_config *c, struct span body, bool is_selected,
@@ -192,7 +190,7 @@ static enum err answer(const struct inject_config *c, struct span body, bool is_
         return refuse(r, "there is no request", "");
     if (uid == NULL || uid->kind != JSON_STRING || uid->text.n == 0 || uid->text.n > UID_BYTES_MAX)
         return refuse(r, "request.uid is no text of 1 to 128 bytes", "");
-    e = decide(c, request, body, is_selected, r);
+    e = decide(c, request, body, is_selected, t, r);
     r->status = 200;
     return e == ERR_OK ? write_answer(&r->outcome, uid->text, &r->body) : e;
 }

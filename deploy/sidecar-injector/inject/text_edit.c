@@ -217,11 +217,10 @@ static enum err add_flow(struct text_edit *e, const struct json_node *before,
     return err == ERR_OK ? put_change(e, at, 0, from) : err;
 }
 
-/* A line behind a first pair that is one line, else in front of the first key. */
-static enum err add_member(struct text_edit *e, const struct json_node *before,
+/* first: a pair that stays. A line behind it if it is one line, else in front of its key. */
+static enum err add_member(struct text_edit *e, const struct json_node *first,
                            const struct json_node *node)
 {
-    const struct json_node *first = before->child;
     size_t from = buf_len(&e->words), col = column(e, first->key_start), at = first->key_start;
     bool behind = first->kind < JSON_ARRAY && is_one_line(e, first->key_start, first->end);
     enum err err = ERR_OK;
@@ -287,19 +286,39 @@ static bool was_put_in(const struct json_node *node)
     return node->is_new && node->start == 0 && node->end == 0;
 }
 
+/* Its lines; behind a list's dash, what stands between it and the next key. */
+static enum err drop_member(struct text_edit *e, const struct json_node *member)
+{
+    if (is_first_on_line(e, member->key_start))
+        return drop_lines(e, member->key_start, member->end);
+    if (member->next == NULL)
+        return ERR_LIMIT;
+    size_t n = member->next->key_start - member->key_start;
+    return put_change(e, member->key_start, n, buf_len(&e->words));
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): depth is limited, see above */
 static enum err note_object(struct text_edit *e, const struct json_node *before,
                             const struct json_node *after)
 {
     enum err err = ERR_OK;
+    const struct json_node *first = NULL; /* that stays */
     for (const struct json_node *b = before->child; b != NULL && err == ERR_OK; b = b->next) {
         const struct json_node *a = json_member(after, b->key);
-        err = a == NULL ? drop_lines(e, b->key_start, b->end) : text_edit_note(e, b, a);
+        if (a == NULL) {
+            err = drop_member(e, b);
+            continue;
+        }
+        first = first == NULL ? b : first;
+        err = text_edit_note(e, b, a);
     }
-    for (const struct json_node *a = after->child; a != NULL && err == ERR_OK; a = a->next)
-        if (json_member(before, a->key) == NULL)
-            err = before->is_flow ? add_flow(e, before, a, before->child)
-                                  : add_member(e, before, a);
+    for (const struct json_node *a = after->child; a != NULL && err == ERR_OK; a = a->next) {
+        if (json_member(before, a->key) != NULL)
+            continue;
+        if (first == NULL)
+            return ERR_LIMIT;
+        err = before->is_flow ? add_flow(e, before, a, first) : add_member(e, first, a);
+    }
     return err;
 }
 

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The webhook as a program: what is no review, what is, what the network does, files that change, its end."""
+import json
+import os
+import socket
+import ssl
+import threading
+import unittest
+
+from inject_pods import CONFIG, Injector, certificate, review
+from stack import Stack, wait_until
+
+POD = {"metadata": {"generateName": "p-", "labels": {"bulkhead.dev/inject": "true"}},
+       "spec": {"containers": [{"name": "main", "image": "i"}]}}
+
+
+def changed(**request):
+    return json.dumps(review(POD, **request))
+
+
+def without(*names):
+    r = review(POD)
+    for name in names:
+        del r["request"][name]
+    return json.dumps(r)
+
+
+def pod_with(spec=None, **metadata):
+    return json.dumps(review({"metadata": {**POD["metadata"], **metadata},
+                              "spec": POD["spec"] if spec is None else spec}))
+
+
+class Webhook(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack()
+        cls.stack.__enter__()
+        cls.injector = Injector("injector", cls.stack.directory)
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            cls.injector.finish()
+        finally:
+            cls.injector.stop()
+            cls.stack.__exit__(None, None, None)
+
+    def raw(self, data, context=None, server_hostname="localhost"):
+        """Bytes over TLS; everything that comes back until the other side closes."""
+        with socket.create_connection(self.injector.webhook, 30) as plain, \
+                (context or self.injector.tls()).wrap_socket(plain, server_hostname=server_hostname) as s:
+            s.sendall(data)
+            got = b""
+            try:
+                while chunk := s.recv(65536):
+                    got += chunk
+            except (ConnectionResetError, ssl.SSLError):
+                pass
+            return got
+
+    def http(self, body, *headers, end="close"):
+        lines = ["POST /mutate?timeout=5s HTTP/1.1", "Host: localhost", "Content-Type: application/json",
+                 f"Connection: {end}", *headers]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    def test_what_is_no_review_is_400(self):
+        deep = b'{"apiVersion":' + b"[" * 200 + b"]" * 200 + b"}"
+        for name, body in {
+                "empty": "", "an object": "{}", "a list": "[]", "request null": changed().replace('"request": {', '"request": null, "x": {'),
+                "no uid": without("uid"), "uid a number": changed(uid=7), "uid of 10 kB": changed(uid="u" * 10240),
+                "uid empty": changed(uid=""),
+                "v1beta1": changed().replace("admission.k8s.io/v1", "admission.k8s.io/v1beta1"),
+                "another kind": changed().replace("AdmissionReview", "ConversionReview"),
+                "duplicate names": changed().replace('"uid":', '"uid": "x", "uid":'),
+                "duplicate names, one escaped": changed().replace('"uid":', '"u\\u0069d": "x", "uid":'),
+                "deep": deep, "a BOM": b"\xef\xbb\xbf" + changed().encode(), "YAML": "kind: AdmissionReview\n",
+                "not UTF-8": changed().replace("main", "m\u00e9").encode("latin-1"), "cut": changed()[:-3],
+                "two documents": changed() + changed(), "a lone NUL": changed().encode() + b"\0"}.items():
+            with self.subTest(name):
+                status, text = self.injector.post(body)
+                self.assertEqual((status, "AdmissionReview" in text), (400, True), text)
+
+    def test_what_is_not_a_new_pod_is_allowed_as_it_is(self):
+        for name, body in {
+                "another kind": changed(kind={"group": "apps", "version": "v1", "kind": "Deployment"}),
+                "an update": changed(operation="UPDATE"), "a deletion": changed(operation="DELETE", object=None),
+                "a subresource": changed(operation="UPDATE", subResource="ephemeralcontainers")}.items():
+            with self.subTest(name):
+                status, text = self.injector.post(body)
+                r = json.loads(text)["response"]
+                self.assertEqual((status, r["allowed"], "patch" in r, "patchType" in r), (200, True, False, False))
+
+    def test_pods_that_are_none_are_denied_and_strange_ones_injected(self):
+        for name, body in {
+                "object null": changed(object=None), "containers missing": pod_with({}),
+                "containers empty": pod_with({"containers": []}), "containers null": pod_with({"containers": None}),
+                "containers an object": pod_with({"containers": {}}),
+                "a NUL in a claim": pod_with(annotations={"bulkhead.dev/namespace": "a\0b"}),
+                "an annotation that is no text": pod_with(annotations={"bulkhead.dev/namespace": 7})}.items():
+            with self.subTest(name):
+                r = json.loads(self.injector.post(body)[1])["response"]
+                self.assertEqual((r["allowed"], "patch" in r), (False, False))
+                self.assertGreaterEqual(r["status"]["code"], 400)
+                self.assertTrue(r["status"]["message"])
+        for name, body in {
+                "env null": pod_with({"containers": [{"name": "c", "env": None}]}),
+                "annotations null": pod_with(annotations=None), "generateName only": changed(name=""),
+                "no name in the request": changed(), "another namespace in the object": pod_with(namespace="lie"),
+                "a name with a slash": pod_with(name="a/b"), "dry run": changed(dryRun=True),
+                "a NUL elsewhere": pod_with(annotations={"x": "\0"})}.items():
+            with self.subTest(name):
+                r = json.loads(self.injector.post(body)[1])["response"]
+                self.assertEqual((r["allowed"], r["patchType"], r["uid"]), (True, "JSONPatch", review(POD)["request"]["uid"]))
+
+    def test_http(self):
+        body = changed().encode()
+        length = f"Content-Length: {len(body)}"
+        for name, status, data in (
+                ("chunked", 200, self.http(b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n", "Transfer-Encoding: chunked")),
+                ("a charset", 200, self.http(body, length).replace(b"/json", b"/json; charset=utf-8")),
+                ("no length", 411, self.http(b"")), ("gzip", 415, self.http(body, length, "Content-Encoding: gzip")),
+                ("another type", 415, self.http(body, length).replace(b"application/json", b"text/plain")),
+                ("9 MiB", 413, self.http(b"x", "Content-Length: 9437184")),
+                ("GET", 405, b"GET /mutate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+                ("another path", 404, self.http(body, length).replace(b"/mutate", b"/mut")),
+                ("a long head", 431, self.http(body, length, "X: " + "y" * 9000)),
+                ("length and chunks", 400, self.http(body, length, "Transfer-Encoding: chunked")),
+                ("HTTP/2", 505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), ("nonsense", 400, b"\x16\x03\x01\r\n\r\n")):
+            with self.subTest(name):
+                answer = self.raw(data)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer[:200])
+
+    def test_expect_is_answered_before_the_body(self):
+        body = changed().encode()
+        with socket.create_connection(self.injector.webhook, 30) as plain, \
+                self.injector.tls().wrap_socket(plain, server_hostname="localhost") as s:
+            s.sendall(self.http(b"", f"Content-Length: {len(body)}", "Expect: 100-continue"))
+            self.assertEqual(s.recv(100), b"HTTP/1.1 100 Continue\r\n\r\n")
+            s.sendall(body)
+            self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 200 "))
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        data = b""
+        for i in range(20):
+            body = changed(uid=f"uid-{i:02}").encode()
+            data += self.http(body, f"Content-Length: {len(body)}", end="close" if i == 19 else "keep-alive")
+        answers = self.raw(data)
+        places = [answers.find(b'"uid":"uid-%02d"' % i) for i in range(20)]
+        self.assertEqual(places, sorted(places))
+        self.assertGreater(places[0], 0)
+
+    def test_slow_bodies_are_given_up_and_do_not_hold_up_others(self):
+        slow = socket.create_connection(self.injector.webhook, 30)
+        with slow, self.injector.tls().wrap_socket(slow, server_hostname="localhost") as s:
+            s.sendall(self.http(b"{", "Content-Length: 100"))
+            self.assertEqual(self.injector.post(changed())[0], 200)
+            self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 408 "))
+
+    def test_a_client_that_goes_away_is_forgotten(self):
+        body = json.dumps(review({**POD, "metadata": {**POD["metadata"], "annotations": {"x": "y" * 1000000}}})).encode()
+        for cut in (len(body) // 2, len(body)):
+            plain = socket.create_connection(self.injector.webhook, 30)
+            s = self.injector.tls().wrap_socket(plain, server_hostname="localhost")
+            s.sendall(self.http(body, f"Content-Length: {len(body)}")[:cut])
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            s.close()
+        self.assertEqual(self.injector.post(changed())[0], 200)
+        wait_until(lambda: "\nbulkhead_injector_connections 0\n" in self.injector.get("/metrics")[1],
+                   "every connection is gone")
+
+    def test_tls(self):
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.load_verify_locations(self.injector.cert)
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = ssl.TLSVersion.TLSv1_1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        h2 = self.injector.tls()
+        h2.set_alpn_protocols(["h2"])
+        for context in (old, h2):
+            with self.assertRaises((ssl.SSLError, ConnectionResetError)):
+                self.raw(b"x", context)
+        no_name = self.injector.tls()
+        no_name.check_hostname = False
+        no_alpn = ssl.create_default_context(cafile=self.injector.cert)
+        body = changed().encode()
+        for context, name in ((no_name, None), (no_name, "elsewhere.example"), (no_alpn, "localhost"),
+                              (self.injector.tls(), "inj.ns.svc")):
+            answer = self.raw(self.http(body, f"Content-Length: {len(body)}"), context, name)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer[:100])
+        with socket.create_connection(self.injector.webhook, 30) as s:
+            s.sendall(b"POST /mutate HTTP/1.1\r\n\r\n")  # no TLS at all
+            while s.recv(1000):
+                pass
+
+    def test_health_and_metrics(self):
+        self.injector.post(changed())
+        self.injector.post("{}")
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/x", 404)):
+            self.assertEqual(self.injector.get(path)[0], status)
+        text = self.injector.get("/metrics")[1]
+        for part in ('requests_total{result="injected"}', 'requests_total{result="malformed"}',
+                     "request_duration_seconds_bucket", "certificate_expiry_timestamp_seconds 1"):
+            self.assertIn("bulkhead_injector_" + part, text)
+
+
+class Life(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack()
+        self.stack.__enter__()
+        self.addCleanup(self.stack.__exit__, None, None, None)
+
+    def start(self, **kwargs):
+        injector = Injector("life", self.stack.directory, **kwargs)
+        self.addCleanup(injector.stop)
+        return injector
+
+    def test_a_new_certificate_is_used_and_a_broken_one_is_not(self):
+        injector = self.start()
+        held = injector.connect()
+        self.assertEqual(injector.post(changed(), connection=held)[0], 200)
+        cert, key = certificate(self.stack.directory, "next")
+        with open(injector.cert, "w") as f:
+            f.write("no certificate")
+        wait_until(lambda: "cannot be used" in injector.log(), "the broken file is noticed")
+        os.replace(key, injector.key)
+        os.replace(cert, injector.cert)
+        def uses_next():
+            try:
+                return injector.post(changed())[0] == 200
+            except ssl.SSLError:
+                return False
+        wait_until(uses_next, "the next certificate is shown")
+        self.assertEqual(injector.post(changed(), connection=held)[0], 200)  # the old connection goes on
+        held.close()
+        injector.finish()
+
+    def test_a_new_configuration_is_used_and_a_broken_one_is_not(self):
+        injector = self.start()
+        injector.write_config({**CONFIG, "image": 7})
+        wait_until(lambda: "config_last_reload_failed 1" in injector.get("/metrics")[1], "it is noticed")
+        self.assertIn("patch", injector.review(POD))
+        injector.write_config({**CONFIG, "policy": []})
+        wait_until(lambda: not injector.review(POD)["allowed"], "the policy is used")
+        self.assertIn("config_last_reload_failed 0", injector.get("/metrics")[1])
+        injector.finish()
+
+    def test_what_is_in_flight_is_answered(self):
+        injector = self.start(args=("--drain-ms", "300"))
+        body = changed().encode()
+        plain = socket.create_connection(injector.webhook, 30)
+        s = injector.tls().wrap_socket(plain, server_hostname="localhost")
+        idle = injector.connect()
+        idle.connect()
+        s.sendall(b"POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                  b"Content-Length: %d\r\n\r\n" % len(body) + body[:100])
+        injector.send_signal(15)
+        wait_until(lambda: injector.get("/readyz")[0] == 503, "not ready any more")
+        status, _ = injector.post(changed())  # still taken, on a connection that then ends
+        self.assertEqual(status, 200)
+        wait_until(lambda: _refused(injector.webhook), "no new connections")
+        s.sendall(body[100:])
+        answer = b""
+        while chunk := s.recv(65536):
+            answer += chunk
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in answer)
+        self.assertEqual(injector.popen.wait(30), 0)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        injector = self.start(args=("--drain-ms", "60000"))
+        injector.send_signal(15)
+        wait_until(lambda: injector.get("/readyz")[0] == 503, "draining")
+        injector.send_signal(15)
+        self.assertEqual(injector.popen.wait(15), 0)
+
+    def test_connections_are_limited_and_many_are_served(self):
+        injector = self.start(args=("--max-connections", "50"))
+        held = [injector.connect() for _ in range(50)]
+        threads = [threading.Thread(target=c.connect) for c in held]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        with self.assertRaises(OSError):
+            injector.connect().connect()
+        for c in held:
+            self.assertEqual(injector.post(changed(), connection=c)[0], 200)
+            c.close()
+        injector.finish()
+
+
+def _refused(address):
+    try:
+        socket.create_connection(address, 5).close()
+    except OSError:
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
