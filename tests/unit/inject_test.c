@@ -133,6 +133,9 @@ static const struct row rows[] = {
                 ",\"env\":[{\"name\":\"DYN_NAMESPACE\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":"
                 "\"metadata.namespace\"}}}]"),
      IN, .has = {"--namespace=k"}},
+    {"Dynamo's separator", .config = "{" MINIMAL ",\"namespace-separator\":\".\"}",
+     .pod = POD(NOTE("namespace", "x.y"), "", ""), IN,
+     .has = {"--namespace=x/y", "\"DYNAMO_NAMESPACE\",\"value\":\"x.y\""}},
     /* 7.2 the policy */
     {"granted", .config = POLICY, .pod = POD(NOTE("namespace", "llama/v1"), "", ""), IN,
      .has = {"--namespace=llama/v1"}},

@@ -152,6 +152,17 @@ static void tell_dyn_namespace(const struct setting *s, const struct spot *conta
         set_variable(s->e, container, "DYN_NAMESPACE", dynamo_name(s->ns, name), false);
 }
 
+/* The path, with what stands between segments in this cluster: it is read again as a claim. */
+static void tell_namespace(const struct setting *s, const struct spot *container)
+{
+    char text[NS_PATH_BYTES_MAX + 1];
+    snprintf(text, sizeof text, "%s", ns_path_name(s->ns));
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '/')
+            *c = s->c->separator;
+    set_variable(s->e, container, "DYNAMO_NAMESPACE", text, true);
+}
+
 static void edit_container(const struct setting *s, const struct spot *container)
 {
     const char *discovery = dynamo_discovery_word(s->options->discovery);
@@ -159,7 +170,7 @@ static void edit_container(const struct setting *s, const struct spot *container
         set_variable(s->e, container, "DYN_DISCOVERY_BACKEND", discovery,
                      dynamo_says_kubernetes(s->p));
     tell_dyn_namespace(s, container);
-    set_variable(s->e, container, "DYNAMO_NAMESPACE", ns_path_name(s->ns), true);
+    tell_namespace(s, container);
     if (s->options->tier >= TIER_ENVIRONMENT)
         point_at_sidecar(s, container);
 }

@@ -126,13 +126,13 @@ static bool read_level(struct reading *r, const struct annotation *a, struct spa
 {
     char text[OUTCOME_SHOWN_BYTES];
     enum log_level level;
-    *(struct span *)((char *)r->to + a->member) = value;
+    *(struct span *)(void *)((char *)r->to + a->member) = value;
     return log_level_parse(outcome_show(value, text), &level) || wrong(r, a, value);
 }
 
 static bool read_quantity(struct reading *r, const struct annotation *a, struct span value)
 {
-    *(struct span *)((char *)r->to + a->member) = value;
+    *(struct span *)(void *)((char *)r->to + a->member) = value;
     return inject_quantity_is_valid(value) || wrong(r, a, value);
 }
 

@@ -391,7 +391,7 @@ static int by_place(const void *a, const void *b)
 /* At one place, what is put in comes before what is taken out: noted in any order. */
 enum err text_edit_write(struct text_edit *e, struct buf *out)
 {
-    struct change *all = (struct change *)(void *)(e->changes.data + e->changes.head);
+    struct change *all = (struct change *)(void *)e->changes.data; /* nothing is consumed */
     size_t done = 0;
     enum err err = ERR_OK;
     if (e->count != 0)
@@ -399,7 +399,7 @@ enum err text_edit_write(struct text_edit *e, struct buf *out)
     for (size_t i = 0; i < e->count && err == ERR_OK; i++) {
         const struct change *c = &all[i];
         if (c->at > done) {
-            err = buf_append(out, span_of(e->text.p + done, c->at - done));
+            err = buf_append(out, span_head(span_skip(e->text, done), c->at - done));
             done = c->at;
         } else if (c->at < done && c->drop == 0 && i != 0 && all[i - 1].at != c->at) {
             return ERR_LIMIT; /* into something that was taken out */
@@ -409,5 +409,5 @@ enum err text_edit_write(struct text_edit *e, struct buf *out)
         if (c->at + c->drop > done)
             done = c->at + c->drop;
     }
-    return err == ERR_OK ? buf_append(out, span_of(e->text.p + done, e->text.n - done)) : err;
+    return err == ERR_OK ? buf_append(out, span_skip(e->text, done)) : err;
 }

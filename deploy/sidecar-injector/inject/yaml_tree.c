@@ -273,7 +273,8 @@ static enum err parse_yaml(struct yaml_file *f, struct span text)
     r->text = text;
     enum err e = map_offsets(r) && yaml_parser_initialize(&r->parser) == 1 ? ERR_OK : ERR_NOMEM;
     if (e == ERR_OK) {
-        yaml_parser_set_input_string(&r->parser, text.p, text.n);
+        const yaml_char_t *p = text.n == 0 ? (const yaml_char_t *)"" : text.p;
+        yaml_parser_set_input_string(&r->parser, p, text.n);
         yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
         e = read_events(r);
         yaml_parser_delete(&r->parser);
