@@ -3,11 +3,14 @@
 that holds nothing else, without capabilities and without new privileges. tests/more/image builds
 the whole Dockerfile in a clean Debian; this is the same layout around the programs of this build."""
 
+import json
 import os
 import re
+import ssl
 import stat
 import subprocess
 import unittest
+import urllib.request
 
 from stack import ROOT, READY, Stack, etcdctl, http_get, sidecar_binary
 
@@ -37,7 +40,8 @@ class Image:
                 "chroot", f"--userspec={self.uid}:{self.uid}", self.root, "/usr/bin/" + self.name, *args]
 
     def run(self, *args):
-        return subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=60)
+        return subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=60,
+                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 
     def files(self):
         for folder, _, names in os.walk(self.root):
@@ -82,6 +86,39 @@ class Images(unittest.TestCase):
         self.assertIn("etcd-ca", bad.stderr)
         os.unlink(os.path.join(image.root, os.path.relpath(self.one(image, "libssl.so.3"), image.root)))
         self.assertNotEqual(image.run(*args, "/etc/ssl/certs/ca-certificates.crt").returncode, 0)
+
+    @unittest.skipUnless(os.path.exists(os.environ.get("BULKHEAD_INJECTOR", "")), "no bulkhead-injector here")
+    def test_the_injector_answers_from_its_image(self):
+        """With its configuration and certificate mounted, and OpenSSL from the image."""
+        image = Image(self.stack, "injector")
+        mounted = os.path.join(image.root, "etc", "bulkhead-injector")
+        os.makedirs(mounted)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", mounted + "/tls.key", "-out", mounted + "/tls.crt"],
+                       check=True, capture_output=True)
+        os.chown(mounted + "/tls.key", image.uid, image.uid)
+        with open(mounted + "/config.json", "w") as f:
+            json.dump({"image": "i", "etcd-upstream": ["e:2379"]}, f)
+        injector = self.stack.process("injector", image.argv(
+            "serve", "--config", "/etc/bulkhead-injector/config.json", "--tls-cert",
+            "/etc/bulkhead-injector/tls.crt", "--tls-key", "/etc/bulkhead-injector/tls.key", "--listen",
+            "127.0.0.1:0", "--health-listen", "127.0.0.1:0", "--drain-ms", "0"), stdout_is_log=False)
+        ready = injector.until(lambda: re.search(r"^ready webhook=(\S+)", injector.out(), re.M), "the ready line")
+        pod = {"metadata": {"name": "p", "labels": {"bulkhead.dev/inject": "true"}},
+               "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "u-1", "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "n",
+            "operation": "CREATE", "object": pod}}
+        request = urllib.request.Request(f"https://{ready.group(1)}/mutate", json.dumps(review).encode(),
+                                         {"Content-Type": "application/json"})
+        context = ssl.create_default_context(cafile=mounted + "/tls.crt")
+        with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+            response = json.load(answer)["response"]
+        self.assertTrue(response["allowed"], response)
+        self.assertEqual((response["uid"], response["patchType"]), ("u-1", "JSONPatch"))
+        self.assertEqual(injector.stop(), 0)
 
     def test_nothing_else_is_in_there(self):
         for kind in PROGRAMS:

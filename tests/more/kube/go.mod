@@ -1,6 +1,8 @@
-module kube
+module more/json-patch-oracle
 
 go 1.26.0
+
+require gopkg.in/evanphx/json-patch.v4 v4.13.0
 
 require (
 	cel.dev/expr v0.25.1 // indirect
@@ -107,7 +109,6 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260128011058-8636f8732409 // indirect
 	google.golang.org/grpc v1.79.3 // indirect
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af // indirect
-	gopkg.in/evanphx/json-patch.v4 v4.13.0 // indirect
 	gopkg.in/go-jose/go-jose.v2 v2.6.3 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect

@@ -142,3 +142,12 @@ class ApiServer:
 
     def metrics(self):
         return self.kubectl("get", "--raw", "/metrics")
+
+    def until_active(self, webhook):
+        """The API server learns of a new registration a moment later; its metrics say when it was used."""
+        probe = {"apiVersion": "v1", "kind": "Pod",
+                 "metadata": {"name": "probe", "namespace": "default",
+                              "labels": {"bulkhead.dev/inject": "not-a-value"}},
+                 "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        wait_until(lambda: webhook in self.try_create(probe, "--dry-run=server").stderr,
+                   f"{webhook} is called")

@@ -111,6 +111,7 @@ selfSigned
 {{- end -}}
 {{- $c := dict
   "image" (include "bulkhead.image" (dict "root" . "image" $s.image))
+  "binary" $s.binary
   "image-pull-policy" $s.image.pullPolicy
   "image-pull-secrets" $s.imagePullSecrets
   "etcd-upstream" .Values.stores.etcd.upstream
