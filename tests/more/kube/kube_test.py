@@ -13,7 +13,7 @@ import yaml
 from hook import Hook
 from kube_stack import ApiServer
 from other_hook import OtherHook
-from pods import pod, sidecars, variable, without_sidecar
+from kube_pods import pod, sidecars, variable, without_sidecar
 from stack import ROOT, Stack, wait_until
 
 VALUES = {
