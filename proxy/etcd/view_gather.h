@@ -56,7 +56,7 @@ void view_gather_deinit(struct view_gather *g);
 enum err view_gather_begin(struct view_gather *g) ATTR_MUST_USE;
 static inline bool view_gather_is_done(const struct view_gather *g)
 {
-    return g->at != 0 && g->to == g->n && g->registry == GATHER_NO_REGISTRY;
+    return g->at != 0 && g->to == g->n && g->registry == GATHER_NO_REGISTRY && !g->is_waiting;
 }
 /* Appends the next page's request, a TxnRequest; the same again if it was not answered. Not when
  * done. */
