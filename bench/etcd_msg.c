@@ -30,7 +30,8 @@ static size_t put_bytes(uint8_t *out, unsigned field, const void *data, size_t n
 
 static size_t make_key(char *out, const struct etcd_shape *s, uint32_t key)
 {
-    int n = snprintf(out, ETCD_KEY_BYTES_MAX, "%s%06u", s->prefix, key);
+    int n = snprintf(out, ETCD_KEY_BYTES_MAX, "%s%06u%s", s->prefix, key,
+                     s->suffix == NULL ? "" : s->suffix);
     return n < 0 || n >= ETCD_KEY_BYTES_MAX ? 0 : (size_t)n;
 }
 
@@ -44,14 +45,19 @@ static size_t put_value(uint8_t *out, const struct etcd_shape *s, const char *ke
 
 /* All keys of the prefix: the end is the prefix with its last byte one higher, etcd's convention.
  */
-static size_t put_list(uint8_t *out, const struct etcd_shape *s)
+static size_t put_interval(uint8_t *out, const char *prefix)
 {
     char end[ETCD_KEY_BYTES_MAX];
-    size_t n = strlen(s->prefix);
-    memcpy(end, s->prefix, n);
+    size_t n = strlen(prefix);
+    memcpy(end, prefix, n);
     end[n - 1]++;
-    size_t at = put_bytes(out, 1, s->prefix, n);
-    at += put_bytes(out + at, 2, end, n);
+    size_t at = put_bytes(out, 1, prefix, n);
+    return at + put_bytes(out + at, 2, end, n);
+}
+
+static size_t put_list(uint8_t *out, const struct etcd_shape *s)
+{
+    size_t at = put_interval(out, s->prefix);
     at += put_varint(out + at, 3 << 3 | WIRE_VARINT); /* RangeRequest.limit */
     return at + put_varint(out + at, s->list_keys);
 }
@@ -88,11 +94,11 @@ size_t etcd_msg_put(uint8_t *out, const char *key, const char *value)
     return put_head(out, n);
 }
 
-/* WatchRequest.create_request 1 = WatchCreateRequest.key 1 */
-size_t etcd_msg_watch(uint8_t *out, const char *key)
+/* WatchRequest.create_request 1 = WatchCreateRequest { key 1, range_end 2 } */
+size_t etcd_msg_watch(uint8_t *out, const char *key, bool is_prefix)
 {
-    uint8_t create[ETCD_KEY_BYTES_MAX + 8];
-    size_t n = put_bytes(create, 1, key, strlen(key));
+    uint8_t create[2 * ETCD_KEY_BYTES_MAX + 8];
+    size_t n = is_prefix ? put_interval(create, key) : put_bytes(create, 1, key, strlen(key));
     return put_head(out, put_bytes(out + ETCD_GRPC_HEAD_BYTES, 1, create, n));
 }
 

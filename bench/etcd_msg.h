@@ -2,8 +2,8 @@
 /*
  * etcd_msg - the few gRPC frames the load client sends and checks, made by hand (etcd rpc.proto).
  *
- * Every benchmark key is PREFIX + 6 digits, every value begins with its key and is filled with
- * 'v'; an answer can therefore be checked without knowing who wrote it.
+ * Every benchmark key is PREFIX + 6 digits + SUFFIX, every value begins with its key and is filled
+ * with 'v'; an answer can therefore be checked without knowing who wrote it.
  */
 #ifndef ETCD_MSG_H
 #define ETCD_MSG_H
@@ -23,7 +23,7 @@ enum {
 enum etcd_op { ETCD_RANGE, ETCD_PUT, ETCD_LIST };
 
 struct etcd_shape {
-    const char *prefix;
+    const char *prefix, *suffix; /* of every key; suffix may be NULL */
     uint32_t value_bytes;
     uint32_t list_keys; /* ETCD_LIST: limit, and how many must come back */
 };
@@ -34,10 +34,10 @@ size_t etcd_msg_request(uint8_t *out, enum etcd_op op, const struct etcd_shape *
 const char *etcd_msg_check(const uint8_t *body, size_t n, enum etcd_op op,
                            const struct etcd_shape *s, uint32_t key);
 
-/* Whole gRPC messages for load_streams: a Put of key and value, a watch of one key (watch_id the
- * server's), a grant, a keep-alive. */
+/* Whole gRPC messages for load_streams: a Put of key and value, a watch of one key or of all that
+ * begin so (watch_id the server's), a grant, a keep-alive. */
 size_t etcd_msg_put(uint8_t *out, const char *key, const char *value);
-size_t etcd_msg_watch(uint8_t *out, const char *key);
+size_t etcd_msg_watch(uint8_t *out, const char *key, bool is_prefix);
 size_t etcd_msg_grant(uint8_t *out, uint32_t ttl_s);
 size_t etcd_msg_keepalive(uint8_t *out, int64_t lease);
 

@@ -334,6 +334,7 @@ static void read_command_line(int argc, char **argv)
         {.name = "--target", .text = &load.target, .help = "HOST:PORT"},
         {.name = "--op", .text = &load.op_name, .help = "range | put | list"},
         {.name = "--prefix", .text = &load.shape.prefix, .help = "of every key, at most 32 bytes"},
+        {.name = "--suffix", .text = &load.shape.suffix, .help = "of every key, likewise"},
         {.name = "--conns", .number = &load.conns, .max = CONNS_MAX, .help = "connections"},
         {.name = "--inflight", .number = &load.inflight, .max = INFLIGHT_MAX, .help = "calls each"},
         {.name = "--warm-ms", .number = &load.warm_ms, .max = 600000, .help = "not counted"},
@@ -360,8 +361,10 @@ static void read_command_line(int argc, char **argv)
     load.shape.value_bytes = (uint32_t)load.value_bytes;
     load.shape.list_keys = (uint32_t)load.list_keys;
     size_t prefix_n = strlen(load.shape.prefix);
+    size_t suffix_n = load.shape.suffix == NULL ? 0 : strlen(load.shape.suffix);
     if (load.target == NULL || load.conns == 0 || load.inflight == 0 || load.keys == 0 ||
-        prefix_n == 0 || prefix_n > 32 || load.value_bytes < prefix_n + 6 ||
+        prefix_n == 0 || prefix_n > 32 || suffix_n > 16 ||
+        load.value_bytes < prefix_n + suffix_n + 6 ||
         (load.op == ETCD_LIST && load.list_keys > load.keys)) {
         die("--target is needed, the numbers must fit each other");
     }

@@ -2,6 +2,7 @@
 /*
  * load_nats - a light NATS client: one way at full speed, request-reply, or connections that stay.
  *
+ *   event     the same, one message at a time, timed
  *   oneway    publisher ──> subscriber, two connections; counted where it is delivered
  *   request   requester ──> responder ──> requester's inbox, two connections, m in flight
  *   hold      N connections with one subscription each, until standard input ends
@@ -163,6 +164,39 @@ static void answer_requests(void)
         outbuf_put(&load.answer.out, m.payload, m.payload_n);
         outbuf_put(&load.answer.out, "\r\n", 2);
     }
+}
+
+/* One event at a time: the next one goes out when this one has arrived. */
+static void send_event(void)
+{
+    char line[320];
+    int n = snprintf(line, sizeof line, "PUB %s %" PRIu64 "\r\n", load.subject, load.bytes);
+    outbuf_put(&load.ask.out, line, (size_t)n);
+    put_payload(&load.ask.out, load.sent++);
+    load.start_ns[0] = now_ns();
+}
+
+static void turn_event(void)
+{
+    struct nats_msg m;
+    size_t subject_n = strlen(load.answer_subject);
+    while (nats_conn_next(&load.answer, &m)) {
+        uint64_t now = now_ns();
+        const char *what = check_address(&m, load.answer_subject, subject_n);
+        what = what == NULL ? check_payload(&m, load.delivered) : what;
+        if (what != NULL) {
+            wrong(what);
+        }
+        load.delivered++;
+        if (load.phase == PHASE_RUN) {
+            load.run_done++;
+            hist_add(&load.hist, now - load.start_ns[0]);
+        }
+    }
+    if (load.phase != PHASE_DRAIN && load.delivered == load.sent) {
+        send_event();
+    }
+    nats_conn_write(&load.ask);
 }
 
 static unsigned slot_of(const struct nats_msg *m)
@@ -349,11 +383,11 @@ static void wait_for_interest(struct nats_conn *from, struct nats_conn *to, cons
     }
 }
 
-static void run_oneway(void)
+static void run_oneway(void (*turn)(void))
 {
     open_both(NULL, load.answer_subject);
     wait_for_interest(&load.ask, &load.answer, load.subject);
-    run(turn_oneway);
+    run(turn);
 }
 
 static void run_request(void)
@@ -426,7 +460,7 @@ static void read_command_line(int argc, char **argv)
     const struct arg table[] = {
         {.name = "--target", .text = &load.target, .help = "HOST:PORT of publisher or requester"},
         {.name = "--answer-target", .text = &load.answer_target, .help = "of the other; the same"},
-        {.name = "--mode", .text = &load.mode, .help = "oneway | request | hold"},
+        {.name = "--mode", .text = &load.mode, .help = "oneway | event | request | hold"},
         {.name = "--subject", .text = &load.subject, .help = "published to"},
         {.name = "--prefix", .text = &load.prefix, .help = "before subject and inbox"},
         {.name = "--bytes",
@@ -462,7 +496,7 @@ int main(int argc, char **argv)
     if (strcmp(load.mode, "request") == 0) {
         run_request();
     } else {
-        run_oneway();
+        run_oneway(strcmp(load.mode, "event") == 0 ? turn_event : turn_oneway);
     }
     print_result();
     return load.wrong > 0 ? EXIT_WRONG : 0;

@@ -49,7 +49,7 @@ struct lease {
 };
 
 static struct {
-    uint64_t n, streams, inflight, keys;
+    uint64_t n, streams, inflight, range;
     const char *prefix;
     struct meter meter;
     struct h2 h2;
@@ -258,7 +258,7 @@ static void open_watches(void)
     static const nghttp2_nv headers[H2_GRPC_HEADERS] = H2_GRPC("/etcdserverpb.Watch/Watch");
     uint8_t frame[ETCD_FRAME_BYTES_MAX];
     connect_up(H2_WINDOW_BYTES);
-    size_t n = etcd_msg_watch(frame, load.prefix);
+    size_t n = etcd_msg_watch(frame, load.prefix, load.range == 1);
     for (uint64_t i = 0; i < load.streams; i++) {
         stream_open(&load.stream[i], headers);
     }
@@ -381,6 +381,7 @@ static void read_command_line(int argc, char **argv)
         {.name = "--prefix", .text = &load.prefix, .help = "the watched key; of the listed ones"},
         {.name = "--n", .number = &load.n, .max = N_MAX, .help = "watches, leases, keys"},
         {.name = "--streams", .number = &load.streams, .max = N_MAX, .help = "hold: of watches"},
+        {.name = "--range", .number = &load.range, .max = 1, .help = "1: watch all that begin so"},
         {.name = "--inflight", .number = &load.inflight, .max = N_MAX, .help = "keep-alives"},
         {.name = "--warm-ms", .number = &m->warm_ms, .max = 600000, .help = "not counted"},
         {.name = "--run-ms", .number = &m->run_ms, .max = 600000, .help = "counted"},

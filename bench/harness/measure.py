@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 
-from . import process, stack
+from . import process, stack, views
+from .target import Target
 
 LOAD_TIMEOUT_S = 40
 DISTURBED = 0.05  # of the machine's CPU, used by others
@@ -36,17 +37,6 @@ class Plan:
         if target == "sidecar" and not self.sidecar:
             return False
         return self.targets is None or target in self.targets
-
-
-@dataclasses.dataclass
-class Target:
-    """Where the load goes: addresses of the first and of the second connection (NATS)."""
-    name: str
-    address: str
-    answer_address: str
-    between: list  # the processes whose CPU counts
-    servers: list = dataclasses.field(default_factory=list)  # etcd or nats-server; theirs, apart
-    extra: tuple = ()  # further arguments of the load program
 
 
 def say(text):
@@ -213,13 +203,21 @@ def _alternate(plan, scenario, targets, st):
 
 
 def targets_of(scenario):
+    special = {"range": views.range_targets, "event": views.event_targets,
+               "foreign": views.foreign_targets}
+    if scenario.view:
+        return special[scenario.view]
     return _etcd_targets if scenario.plane == "etcd" else _nats_targets
+
+
+def _is_filled(scenario):
+    return scenario.plane == "etcd" and scenario.program == "" and scenario.view in ("", "foreign")
 
 
 def fill(plan, scenario, targets):
     """Writes the keys that Ranges will read, through every target. Rounds, empty but for errors."""
     errors = []
-    for t in targets if scenario.plane == "etcd" and scenario.program == "" else []:
+    for t in targets if _is_filled(scenario) else []:
         done = load(plan, scenario, t, 0, 0, ("--fill", "1", "--inflight", "16"))
         if "error" in done:
             errors.append({t.name: done})
@@ -232,6 +230,8 @@ def run_load(plan, scenario):
         errors = fill(plan, scenario, targets)
         if errors:
             return {"rounds": errors}
+        if not targets:
+            return {"rounds": []}
         rounds, disturbance = _alternate(plan, scenario, targets, st)
         return {"rounds": rounds, "disturbance": disturbance,
                 "dead": [p.name for p in st.processes if not p.is_alive()]}
@@ -244,7 +244,7 @@ def everything(chosen, plan):
     result = {"machine": machine(plan), "rounds": plan.rounds, "run_ms": plan.run_ms,
               "load_before": os.getloadavg()[0], "scenarios": {}}
     runners = {"memory": process.run_memory, "memory_open": process.run_memory_open,
-               "ready": process.run_ready, "check_perf": process.run_check_perf}
+               "views": views.run_views, "ready": process.run_ready, "check_perf": process.run_check_perf}
     for s in chosen:
         say(f"bench: {s.name}: {s.title}")
         try:
@@ -276,7 +276,7 @@ def exit_status(result):
     for got in result["scenarios"].values():
         failed = {t for r in got["rounds"] for t, v in r.items() if "error" in v}
         failed |= set(got.get("dead", []))
-        if "sidecar" in failed or "sidecar" in got.get("error", ""):
+        if failed & {"sidecar", "view"} or "sidecar" in got.get("error", ""):
             return 1
         if "error" in got or failed & {"direct", "relay"}:
             status = 2

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+from subprocess import PIPE
 
 from . import stack
 
@@ -20,7 +21,7 @@ CHECK_PERF_S = 100
 @contextlib.contextmanager
 def _holding(plan, st, program, *args):
     """A load program that is connected and idle."""
-    p = st.start("holder", [plan.binaries / program, *args], stdin=subprocess.PIPE)
+    p = st.start("holder", [plan.binaries / program, *args], stdin=PIPE)
     line = ""
     while line != "holding":
         line = p.line()

@@ -16,6 +16,7 @@ class Scenario:
     program: str = ""  # bench_load_…; "" = that of the plane
     stored: bool = False  # also with the subject as it is stored, direct and through the relay
     leaf: bool = True
+    view: str = ""  # targets of harness/views.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,14 @@ ALL = (
              ("--mode", "publish", "--stream", "B_{target}"), program="js", leaf=False),
     Scenario("nats_js_pull", "batches of 100 pulled from a stream", "nats",
              ("--mode", "pull", "--stream", "B_{target}"), program="js", leaf=False),
+    Scenario("view_range", "Range of 1000 keys, own and of 100 children", "etcd",
+             ("--op", "list", "--prefix", "instances/"), view="range"),
+    Scenario("view_foreign", "a root's watch over 10,000 namespaces, puts that it does not show",
+             "etcd", ("--op", "put", "--prefix", "bh/d/n", "--suffix", ".other/x", "--keys", "10000",
+                      "--inflight", "64"), view="foreign"),
+    Scenario("view_event", "one event at a time, to the own namespace and to the parent", "nats",
+             ("--mode", "event", "--subject", "namespace.bench"), view="event"),
+    Scenario("views", "subscriptions and memory of views", "views"),
     Scenario("memory", "memory, idle", "memory"),
     Scenario("memory_open", "memory of what is open", "memory_open"),
     Scenario("ready", "exec to ready line", "ready"),
@@ -180,6 +189,16 @@ ROWS = (
         unit="KiB"),
     Row("memory_open", "subscription_bytes", "", "memory (Pss) of a NATS subscription", 200, 64,
         unit="B"),
+    Row("view_range", "cpu_us", "sidecar", "Range over 100 children, 1000 keys: CPU / own Range", 3,
+        1.3, of="view"),
+    Row("view_foreign", "cpu_us", "", "root watch over 10,000 namespaces: CPU of a foreign event",
+        1.0, 0.3, unit="µs", of="view"),
+    Row("view_event", "p50_us", "sidecar", "an event through a parent's view: p50 / own view", 1.1,
+        1.02, of="view"),
+    Row("views", "holder_bytes", "", "memory (Pss) of a key in view", 96, 40, unit="B"),
+    Row("views", "subs_ordinary", "", "upstream subscriptions of a literal one", 1, 1),
+    Row("views", "subs_event", "", "the same, in view.events", 2, 2),
+    Row("views", "subs_request", "", "the same, in view.requests at depth 2", 4, 3),
     Row("ready", "ready_ms", "", "exec to ready line", 50, 10, unit="ms"),
 )
 

@@ -196,16 +196,18 @@ class Stack:
     def _log_says(self, process, text):
         return lambda: text in process.log.read_text(errors="replace")
 
-    def nats(self, jetstream=False):
-        """Client address and leaf-node address. Streams are in memory."""
+    def nats(self, jetstream=False, monitor=False):
+        """Client address, leaf-node address, and that of the monitor. Streams are in memory."""
         client, leaf = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        http = f"127.0.0.1:{free_port()}"
         config = self.directory / "nats.conf"
         config.write_text(f'listen: "{client}"\nleafnodes {{ listen: "{leaf}" }}\n'
                           + (f'jetstream {{ store_dir: "{self.directory}/js" }}\n'
-                             if jetstream else ""))
+                             if jetstream else "")
+                          + (f'http: "{http}"\n' if monitor else ""))
         p = self.start("nats", [tool("nats-server"), "-c", config])
         self._wait(p, "ready", self._log_says(p, "Server is ready"))
-        return client, leaf
+        return (client, leaf, http) if monitor else (client, leaf)
 
     def leaf_command(self, name, leaf, client):
         config = self.directory / f"{name}.conf"
@@ -227,8 +229,8 @@ class Stack:
         p = self.start("relay", self.relay_command(**upstreams))
         return parse_ready(p.line()), p
 
-    def sidecar_command(self, etcd=None, nats=None):
-        command = [self.binaries / "bulkhead", "serve", "--namespace", NAMESPACE, "--view", "own",
+    def sidecar_command(self, etcd=None, nats=None, namespace=NAMESPACE, view="own"):
+        command = [self.binaries / "bulkhead", "serve", "--namespace", namespace, "--view", view,
                    "--log-level", "warn"]
         for name, up in (("etcd", etcd), ("nats", nats)):
             if up:
