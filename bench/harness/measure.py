@@ -244,7 +244,8 @@ def everything(chosen, plan):
     result = {"machine": machine(plan), "rounds": plan.rounds, "run_ms": plan.run_ms,
               "load_before": os.getloadavg()[0], "scenarios": {}}
     runners = {"memory": process.run_memory, "memory_open": process.run_memory_open,
-               "views": views.run_views, "ready": process.run_ready, "check_perf": process.run_check_perf}
+               "views": views.run_views, "ready": process.run_ready,
+               "check_perf": process.run_check_perf}
     for s in chosen:
         say(f"bench: {s.name}: {s.title}")
         try:

@@ -54,7 +54,8 @@ ALL = (
     Scenario("etcd_list10000", "Range of 10,000 keys of 200 bytes at a time", "etcd",
              ("--op", "list", "--keys", "10000", "--list-keys", "10000", "--value-bytes", "200")),
     Scenario("etcd_check_load", "Put of 1 KiB, 50 connections: what `etcdctl check perf` does, "
-             "without its limit", "etcd", ("--op", "put", "--conns", "50", "--value-bytes", "1024")),
+             "without its limit", "etcd",
+             ("--op", "put", "--conns", "50", "--value-bytes", "1024")),
     *(Scenario(f"etcd_watch_{n}", f"one event to {n} watcher{'s' if n > 1 else ''}", "etcd",
                ("--mode", "watch", "--n", str(n)), program="streams") for n in (1, 1000)),
     Scenario("etcd_keepalive_1000", "keep-alives of 1000 leases, all in flight", "etcd",
