@@ -108,7 +108,10 @@ class World:
             c.close()
 
     def take(self, i, m):
-        if not m.subject.startswith("$JS"):
+        t = (m.reply or "").split(".")
+        # What a mirror's or source's own consumer delivers goes to the server's subjects; ">" hears it there.
+        inner = t[:2] == ["$JS", "ACK"] and t[3 if len(t) == 9 else 5] not in CONSUMERS
+        if not inner and not m.subject.startswith("$JS"):
             self.heard[i].setdefault((m.sid, m.subject), []).append(m)
 
     def collect(self):
