@@ -3,7 +3,7 @@
 is shared with two noisy neighbours: the answers and the watched events are equal.
 
 The program is made from a seed, which is printed; DIFFERENTIAL_SEED repeats one, DIFFERENTIAL_S says
-for how many seconds (default 20). etcd_client masks what differs between any two stores (revisions
+for how many seconds (default 60, under sanitizers 30). etcd_client masks what differs between any two stores (revisions
 and ids that the server chose). A revision in the program is symbolic: "after operation j", which is
 another number in each store. Compactions are done from outside, by the store's own address.
 """
@@ -277,7 +277,7 @@ class Differential(cases.Shared):
         print("seed", self.seed, flush=True)
         rng = random.Random(self.seed)
         program, neighbour = Program(rng), Program(random.Random(self.seed + 1))
-        end = time.monotonic() + float(os.environ.get("DIFFERENTIAL_S", "20"))
+        end = time.monotonic() + float(os.environ.get("DIFFERENTIAL_S", os.environ.get("DIFFERENTIAL_CI_S", "20")))
         self.log = []
         for side in self.sides:
             side.note_revision()
