@@ -16,6 +16,8 @@ from stack import ROOT, READY, Stack, etcdctl, http_get, sidecar_binary
 
 SIZE_MAX = 12 * 1024 * 1024  # of the sidecar's image without the C library
 PROGRAMS = {"sidecar": ("bulkhead", 7077), "injector": ("bulkhead-injector", 7078)}
+# A sanitized build cannot look for leaks as another user without privileges.
+NO_LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"}
 
 
 def is_sanitized(program):
@@ -34,14 +36,16 @@ class Image:
         self.bytes, self.own_bytes = map(int, re.findall(r"=(\d+)", done.stdout))
 
     def argv(self, *args):
-        """As a container runtime would start it under pod security "restricted"."""
-        return ["setpriv", "--no-new-privs", "--inh-caps=-all",
+        """As a container runtime would start it under pod security "restricted", /proc included."""
+        os.makedirs(os.path.join(self.root, "proc"), exist_ok=True)
+        return ["unshare", "--mount", "sh", "-c", 'mount --rbind /proc "$0/proc" && exec "$@"', self.root,
+                "setpriv", "--no-new-privs", "--inh-caps=-all",
                 "--bounding-set=-all,+sys_chroot,+setuid,+setgid",  # chroot's own; gone with the user
                 "chroot", f"--userspec={self.uid}:{self.uid}", self.root, "/usr/bin/" + self.name, *args]
 
     def run(self, *args):
         return subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=60,
-                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **NO_LEAKS})
 
     def files(self):
         for folder, _, names in os.walk(self.root):
@@ -61,7 +65,8 @@ class Images(unittest.TestCase):
         self.assertIn("bulkhead ", image.run("--version").stdout)
         sidecar = self.stack.process("sidecar", image.argv(
             "serve", "--namespace", "team-a", "--etcd-upstream", store.url, "--nats-upstream", bus.url,
-            "--etcd-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"), stdout_is_log=False)
+            "--etcd-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"),
+            stdout_is_log=False, env=NO_LEAKS)
         line = sidecar.until(lambda: READY.search(sidecar.out()), "the ready line").group("rest")
         at = dict(word.split("=", 1) for word in line.split())
         with open(f"/proc/{sidecar.pid}/status") as f:
@@ -103,7 +108,8 @@ class Images(unittest.TestCase):
         injector = self.stack.process("injector", image.argv(
             "serve", "--config", "/etc/bulkhead-injector/config.json", "--tls-cert",
             "/etc/bulkhead-injector/tls.crt", "--tls-key", "/etc/bulkhead-injector/tls.key", "--listen",
-            "127.0.0.1:0", "--health-listen", "127.0.0.1:0", "--drain-ms", "0"), stdout_is_log=False)
+            "127.0.0.1:0", "--health-listen", "127.0.0.1:0", "--drain-ms", "0"),
+            stdout_is_log=False, env=NO_LEAKS)
         ready = injector.until(lambda: re.search(r"^ready webhook=(\S+)", injector.out(), re.M), "the ready line")
         pod = {"metadata": {"name": "p", "labels": {"bulkhead.dev/inject": "true"}},
                "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -134,7 +140,8 @@ class Images(unittest.TestCase):
                     self.assertEqual(info.st_uid, 0, path)
                     self.assertFalse(info.st_mode & (stat.S_ISUID | stat.S_ISGID), path)
                     self.assertTrue(os.path.islink(path) or not info.st_mode & 0o022, path)
-                    self.assertNotIn(ROOT.encode(), self.content(path), path)
+                    if not is_sanitized(sidecar_binary()):  # those name their sources
+                        self.assertFalse(ROOT.encode() in self.content(path), f"{path} says where it was built")
 
     def test_it_is_small(self):
         image = Image(self.stack, "sidecar")
