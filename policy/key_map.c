@@ -78,3 +78,8 @@ enum err key_map_version_key(struct span root, struct buf *out)
 {
     return append_two(out, root, SPAN_LIT("m/v"));
 }
+
+enum err key_map_patterns_key(struct span root, struct buf *out)
+{
+    return append_two(out, root, SPAN_LIT("m/view"));
+}

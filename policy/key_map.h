@@ -34,10 +34,13 @@ enum err key_map_end(const struct key_map *m, struct span end, struct buf *out) 
 /* True, and the logical key as a part of stored, if stored lies in the slice. */
 bool key_map_strip(const struct key_map *m, struct span stored, struct span *ret_key);
 
-/* Registry keys (design.md 4.1), appended: R "m/n" {"/" enc} "."; R "m/t/" hex6(tag); R "m/v". */
+/* Registry keys (design.md 4.1), appended: R "m/n" {"/" enc} "."; R "m/t/" hex6(tag);
+ * R "m/v"; R "m/view". The last lies in ["m/v", "m/w"), the interval of a role that may use the
+ * version, so it needs no permission of its own. */
 enum err key_map_registry_key(struct span root, const struct ns_path *path,
                               struct buf *out) ATTR_MUST_USE;
 enum err key_map_tag_key(struct span root, uint32_t tag, struct buf *out) ATTR_MUST_USE;
 enum err key_map_version_key(struct span root, struct buf *out) ATTR_MUST_USE;
+enum err key_map_patterns_key(struct span root, struct buf *out) ATTR_MUST_USE;
 
 #endif

@@ -7,6 +7,7 @@
 #include "io/etcd_plane.h"
 #include "io/intercept.h"
 #include "io/nats_plane.h"
+#include "policy/pattern_hash.h"
 
 /* ---- opening ---- */
 
@@ -85,6 +86,9 @@ static enum err open_etcd(struct sidecar *s, struct buf *error)
         .is_subtree = c->view == VIEW_SUBTREE,
         .view_keys = c->view_keys,
         .view_key_prefixes = c->view_key_prefixes,
+        .patterns = c->nats_upstream.n == 0 ? 0
+                                            : pattern_hash(c->requests.item, c->requests.n,
+                                                           c->events.item, c->events.n),
         .user = c->etcd_user,
         .password = c->etcd_password,
         .upstream = c->etcd_upstream.a,

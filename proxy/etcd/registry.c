@@ -7,6 +7,9 @@
  */
 #include "etcd/registry.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/check.h"
 #include "policy/key_map.h"
 #include "policy/lease_tag.h"
@@ -34,7 +37,7 @@ void registry_init(struct registry *r, struct span root, const struct ns_path *p
     };
 }
 
-enum key_of { KEY_VERSION, KEY_ENTRY, KEY_TAG };
+enum key_of { KEY_VERSION, KEY_ENTRY, KEY_TAG, KEY_PATTERNS };
 
 static enum err append_key(const struct registry *r, enum key_of which, struct buf *out)
 {
@@ -45,6 +48,8 @@ static enum err append_key(const struct registry *r, enum key_of which, struct b
         return key_map_registry_key(r->root, r->path, out);
     case KEY_TAG:
         return key_map_tag_key(r->root, r->tag, out);
+    case KEY_PATTERNS:
+        return key_map_patterns_key(r->root, out);
     }
     return ERR_CONFIG;
 }
@@ -68,8 +73,17 @@ static void write_compare_absent(struct pb_writer *w, const struct registry *r, 
     pb_write_end(w, compare);
 }
 
+enum { PATTERNS_TEXT_BYTES = 16 + 1 };
+
+static struct span patterns_text(const struct registry *r, char text[PATTERNS_TEXT_BYTES])
+{
+    (void)snprintf(text, PATTERNS_TEXT_BYTES, "%016" PRIx64, r->patterns);
+    return span_str(text);
+}
+
 static void write_put(struct pb_writer *w, const struct registry *r, enum key_of which)
 {
+    char text[PATTERNS_TEXT_BYTES];
     size_t op = pb_write_begin(w, TXN_SUCCESS);
     size_t put = pb_write_begin(w, OP_PUT);
     write_key(w, r, KEY, which);
@@ -79,11 +93,23 @@ static void write_put(struct pb_writer *w, const struct registry *r, enum key_of
             w->error = buf_append(w->out, layout_version);
         else if (which == KEY_ENTRY)
             w->error = registry_write_entry(r->now_ms, r->tag, w->out);
+        else if (which == KEY_PATTERNS)
+            w->error = buf_append(w->out, patterns_text(r, text));
         else
             w->error = buf_append(w->out, span_str(r->path->text));
     }
     pb_write_end(w, value);
     pb_write_end(w, put);
+    pb_write_end(w, op);
+}
+
+/* What a Txn that fails answers with. */
+static void write_read(struct pb_writer *w, const struct registry *r, enum key_of which)
+{
+    size_t op = pb_write_begin(w, TXN_FAILURE);
+    size_t range = pb_write_begin(w, OP_RANGE);
+    write_key(w, r, KEY, which);
+    pb_write_end(w, range);
     pb_write_end(w, op);
 }
 
@@ -98,17 +124,17 @@ enum err registry_next(const struct registry *r, struct buf *out, struct span *r
     } else if (r->state == REGISTRY_WRITE_VERSION) {
         write_compare_absent(&w, r, KEY_VERSION);
         write_put(&w, r, KEY_VERSION);
+    } else if (r->state == REGISTRY_COMPARE) {
+        write_compare_absent(&w, r, KEY_PATTERNS);
+        write_put(&w, r, KEY_PATTERNS);
+        write_read(&w, r, KEY_PATTERNS);
     } else {
         write_compare_absent(&w, r, KEY_ENTRY);
         write_compare_absent(&w, r, KEY_TAG);
         write_put(&w, r, KEY_ENTRY);
         write_put(&w, r, KEY_TAG);
         /* Which of the two was there decides what comes next. */
-        size_t op = pb_write_begin(&w, TXN_FAILURE);
-        size_t range = pb_write_begin(&w, OP_RANGE);
-        write_key(&w, r, KEY, KEY_ENTRY);
-        pb_write_end(&w, range);
-        pb_write_end(&w, op);
+        write_read(&w, r, KEY_ENTRY);
     }
     if (w.error != ERR_OK) {
         buf_truncate(out, before);
@@ -172,7 +198,7 @@ static enum err again(struct registry *r, enum registry_state next)
 
 static enum err done(struct registry *r, struct etcd_ns *ns)
 {
-    r->state = REGISTRY_DONE;
+    r->state = r->patterns == 0 ? REGISTRY_DONE : REGISTRY_COMPARE;
     ns->tag = r->tag;
     ns->has_tag = true;
     return ERR_OK;
@@ -208,24 +234,48 @@ static enum err feed_entry(struct registry *r, struct span reply, struct etcd_ns
     return e == ERR_OK ? done(r, ns) : e;
 }
 
+/* The one key that a failed Txn has read: kv, if it is there. */
+static bool find_read(struct span reply, struct span *ret_kv, bool *ret_found)
+{
+    struct span op, range;
+    bool has_op, has_range;
+    return find_bytes(reply, TXN_RESPONSES, &op, &has_op) &&
+           find_bytes(op, OP_RANGE, &range, &has_range) && has_range &&
+           find_bytes(range, RANGE_KVS, ret_kv, ret_found);
+}
+
 /* The entry was absent in READ_ENTRY; a failed claim says whether it still is. */
 static enum err feed_claim(struct registry *r, struct span reply, struct etcd_ns *ns)
 {
     uint64_t succeeded;
-    struct span op, range, kv;
-    bool has_op, has_range, has_entry;
+    struct span kv;
+    bool has_entry;
     if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
     if (succeeded != 0)
         return done(r, ns);
-    if (!find_bytes(reply, TXN_RESPONSES, &op, &has_op) ||
-        !find_bytes(op, OP_RANGE, &range, &has_range) || !has_range ||
-        !find_bytes(range, RANGE_KVS, &kv, &has_entry))
+    if (!find_read(reply, &kv, &has_entry))
         return ERR_UPSTREAM_PROTOCOL;
     if (has_entry)
         return again(r, REGISTRY_READ_ENTRY);
     r->tag = (r->tag + 1) % LEASE_TAG_COUNT;
     return ++r->tries >= REGISTRY_TAG_TRIES ? ERR_LIMIT : ERR_OK;
+}
+
+static enum err feed_compare(struct registry *r, struct span reply)
+{
+    uint64_t succeeded;
+    struct span kv, value;
+    bool found = false, has_value;
+    char text[PATTERNS_TEXT_BYTES];
+    if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
+        return ERR_UPSTREAM_PROTOCOL;
+    if (succeeded == 0 &&
+        (!find_read(reply, &kv, &found) || !found || !find_bytes(kv, KV_VALUE, &value, &has_value)))
+        return ERR_UPSTREAM_PROTOCOL;
+    r->patterns_differ = found && !span_eq(value, patterns_text(r, text));
+    r->state = REGISTRY_DONE;
+    return ERR_OK;
 }
 
 enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns)
@@ -251,6 +301,8 @@ enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns
         return feed_entry(r, reply, ns);
     case REGISTRY_CLAIM:
         return feed_claim(r, reply, ns);
+    case REGISTRY_COMPARE:
+        return feed_compare(r, reply);
     case REGISTRY_DONE:
         break;
     }

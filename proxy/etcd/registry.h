@@ -10,6 +10,9 @@
  *                                                 ^   |
  *                                                 \---/ the tag is taken: the next one
  *
+ * Before DONE stands COMPARE (Txn) where there is a hash of patterns to compare; the namespace has
+ * its tag by then, and whatever comes of COMPARE it keeps it.
+ *
  * io asks for the next unary request, sends it on the unary lane and feeds the reply message.
  * Start over with registry_init() after an upstream error: every step is idempotent.
  *
@@ -17,6 +20,7 @@
  *   R "m/v"                       1
  *   R "m/n" {"/" enc(segment)} "."  {"created":"2026-08-20T12:34:56Z","tag":"0a1b2c"}
  *   R "m/t/" "0a1b2c"             the namespace's canonical path, empty for the root
+ *   R "m/view"                    the hash of the first sidecar's patterns, 16 hexadecimal digits
  * "created" is for people. "tag" is six lower-case hexadecimal digits; a reader skips members that
  * it does not know.
  */
@@ -32,6 +36,7 @@ enum registry_state {
     REGISTRY_WRITE_VERSION,
     REGISTRY_READ_ENTRY,
     REGISTRY_CLAIM,
+    REGISTRY_COMPARE,
     REGISTRY_DONE
 };
 enum { REGISTRY_TAG_TRIES = 4096, REGISTRY_ROUNDS = 16 };
@@ -44,15 +49,19 @@ struct registry {
     uint32_t tag;               /* the one being tried; settled in DONE */
     unsigned tries;             /* tags found taken */
     unsigned rounds;            /* times that somebody else was first */
+    uint64_t patterns;          /* policy/pattern_hash of this sidecar; 0: nothing to compare */
+    bool patterns_differ;       /* in DONE: the store has another's hash */
 };
 
+/* Set patterns afterwards. */
 void registry_init(struct registry *r, struct span root, const struct ns_path *path,
                    uint64_t now_wall_ms);
 /* Appends the next request message (protobuf, no gRPC head) and names its method. Not in DONE. */
 enum err registry_next(const struct registry *r, struct buf *out,
                        struct span *ret_method) ATTR_MUST_USE;
 /*
- * Feed the reply's message; its header is noted in ns. In DONE ns->tag and ns->has_tag are set too.
+ * Feed the reply's message; its header is noted in ns. From COMPARE on ns->tag and ns->has_tag are
+ * set.
  * ERR_UPSTREAM_PROTOCOL: does not parse; ERR_CONFIG: the store's layout version is not ours, or the
  * entry is damaged; ERR_LIMIT: REGISTRY_TAG_TRIES tags in a row are taken, or the store contradicts
  * itself REGISTRY_ROUNDS times.

@@ -26,6 +26,25 @@ static void forget_request(struct etcd_enroll *e)
     e->replied = false;
 }
 
+/* The last step is over; it changes nothing for anybody. */
+static void end(struct etcd_enroll *e)
+{
+    forget_request(e);
+    uv_timer_stop(&e->timer);
+    e->state = ETCD_ENROLL_DONE;
+}
+
+static void say_compared(struct etcd_enroll *e)
+{
+    bool differ = e->registry.patterns_differ;
+    e->loop->counters.gauge[GAUGE_PATTERNS_MISMATCH] = differ;
+    if (differ)
+        log_event(LOG_WARN,
+                  "view-requests or view-events differ from those of this installation's first "
+                  "sidecar: namespaces may not hear each other",
+                  "namespace", ns_path_name(e->path), NULL);
+}
+
 static void fail(struct etcd_enroll *e, enum err error, struct span detail)
 {
     char text[160];
@@ -33,6 +52,12 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
     if (n != 0)
         memcpy(text, detail.p, n);
     text[n] = '\0';
+    if (e->registry.state == REGISTRY_COMPARE) {
+        log_event(LOG_WARN, "the view's patterns cannot be compared with other sidecars'", "reason",
+                  err_info(error)->text, "etcd", text, NULL);
+        end(e);
+        return;
+    }
     log_event(error == ERR_REGISTRY ? LOG_ERROR : LOG_WARN, "the namespace cannot be registered",
               "namespace", ns_path_name(e->path), "reason", err_info(error)->text, "etcd", text,
               NULL);
@@ -83,18 +108,22 @@ static enum err ask(struct etcd_enroll *e)
 
 static void go_on(struct etcd_enroll *e)
 {
-    if (e->registry.state != REGISTRY_DONE) {
-        enum err error = ask(e);
-        if (error != ERR_OK)
-            fail(e, error, SPAN_NONE);
+    bool is_settled = e->registry.state >= REGISTRY_COMPARE;
+    if (is_settled && !e->is_told) {
+        e->is_told = true;
+        e->error = ERR_OK;
+        log_event(LOG_INFO, "namespace registered", "namespace", ns_path_name(e->path), NULL);
+        e->on_done(e);
+    }
+    if (e->registry.state == REGISTRY_DONE) {
+        end(e);
+        if (e->patterns != 0)
+            say_compared(e);
         return;
     }
-    forget_request(e);
-    uv_timer_stop(&e->timer);
-    e->state = ETCD_ENROLL_DONE;
-    e->error = ERR_OK;
-    log_event(LOG_INFO, "namespace registered", "namespace", ns_path_name(e->path), NULL);
-    e->on_done(e);
+    enum err error = ask(e);
+    if (error != ERR_OK)
+        fail(e, error, SPAN_NONE);
 }
 
 void etcd_enroll_start(struct etcd_enroll *e)
@@ -110,6 +139,7 @@ void etcd_enroll_start(struct etcd_enroll *e)
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     registry_init(&e->registry, e->root, e->path, now_ms);
+    e->registry.patterns = e->patterns;
     e->state = ETCD_ENROLL_ASKING;
     go_on(e);
 }

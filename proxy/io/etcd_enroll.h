@@ -9,6 +9,10 @@
  *    │                             v any error, or no reply within LIMIT_DIAL_MS
  *    └────── time is up ──────── BACKOFF
  *
+ * on_done is called as soon as the namespace has its tag; the hash of the view's patterns is
+ * compared afterwards, and whatever comes of it, nobody waits for it or is refused because of it: a
+ * mismatch is a warning and a gauge.
+ *
  * What it asks and what a reply means is etcd/registry's; every step may be repeated.
  */
 #ifndef IO_ETCD_ENROLL_H
@@ -30,6 +34,7 @@ struct etcd_enroll {
     struct span root;           /* borrows */
     const struct ns_path *path; /* borrows */
     struct etcd_ns *ns;         /* shares; tag and header are noted there */
+    uint64_t patterns;          /* registry.h; 0: none */
     void *owner;                /* shares */
     struct etcd_link *link;     /* shares: the unary lane */
     struct etcd_auth *auth;     /* shares */
@@ -45,6 +50,7 @@ struct etcd_enroll {
     unsigned token; /* the number of the one that the request went out with */
     struct buf request;
     struct grpc_reader reader;
+    bool is_told; /* on_done was called */
     bool replied; /* a message of the current reply was fed */
     uv_timer_t timer;
 };

@@ -362,6 +362,7 @@ static void open_parts(struct etcd_plane *p)
     p->enroll.root = p->options.key_root;
     p->enroll.path = p->options.ns;
     p->enroll.ns = &p->ns;
+    p->enroll.patterns = p->options.patterns;
     p->enroll.owner = p;
     p->enroll.link = &p->links[ETCD_LANE_UNARY];
     p->enroll.on_done = on_enrolled;

@@ -25,6 +25,7 @@ struct etcd_plane_options {
     bool is_subtree;              /* view: descendants are seen too (design.md 4.5) */
     const struct span *view_keys; /* the prefixes where they are */
     unsigned view_key_prefixes;
+    uint64_t patterns;           /* policy/pattern_hash of the NATS plane's; 0: it is off */
     const char *user, *password; /* who we are to etcd; NULL or "": nobody */
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;

@@ -28,6 +28,9 @@ static const struct {
                             "HTTP/2 streams (calls) of applications that are open now."},
     [GAUGE_ETCD_TRUSTED] = {"bulkhead_trusted", "plane=\"etcd\"",
                             "1 if the profile is trusted: nothing of etcd is denied."},
+    [GAUGE_PATTERNS_MISMATCH] = {"bulkhead_view_patterns_mismatch", "",
+                                 "1 if view-requests or view-events are not those of the "
+                                 "installation's first sidecar."},
 };
 
 static const char *const latency_plane[LATENCY_COUNT] = {

@@ -10,7 +10,7 @@ import stack as real
 SEGMENT = rb"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+"
 # design.md 4.1
 STORED_KEY = re.compile(
-    rb"bh/(?:m/v|d(?:/" + SEGMENT + rb")*\..+|m/n(?:/" + SEGMENT + rb")*\.|m/t/[0-9a-f]{6}"
+    rb"bh/(?:m/v|m/view|d(?:/" + SEGMENT + rb")*\..+|m/n(?:/" + SEGMENT + rb")*\.|m/t/[0-9a-f]{6}"
     rb"|m/l(?:/" + SEGMENT + rb")*\.[0-9a-f]{16})", re.S)
 # design.md 5.1
 STORED_SUBJECT = re.compile(

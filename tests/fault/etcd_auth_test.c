@@ -72,6 +72,7 @@ static void begin_as(struct world *w, const char *password)
                                    .key_root = SPAN_LIT("bh/"),
                                    .user = USER,
                                    .password = password,
+                                   .patterns = 1, /* "m/view" needs no permission of its own */
                                    .upstream = w->upstream,
                                    .upstreams = 1,
                                    .listen = &w->listen,

@@ -161,7 +161,10 @@ static void registry_keys_are_the_layout(void **state)
     assert_int_equal(key_map_tag_key(SPAN_LIT("bh/"), 0xab01f, &out), ERR_OK);
     assert_int_equal(buf_append_byte(&out, ' '), ERR_OK);
     assert_int_equal(key_map_version_key(SPAN_LIT("bh/"), &out), ERR_OK);
-    assert_span_equal(buf_span(&out), SPAN_LIT("bh/m/n. bh/m/n/a%2Eb/c. bh/m/t/0ab01f bh/m/v"));
+    assert_int_equal(buf_append_byte(&out, ' '), ERR_OK);
+    assert_int_equal(key_map_patterns_key(SPAN_LIT("bh/"), &out), ERR_OK);
+    assert_span_equal(buf_span(&out),
+                      SPAN_LIT("bh/m/n. bh/m/n/a%2Eb/c. bh/m/t/0ab01f bh/m/v bh/m/view"));
     buf_deinit(&out);
 }
 

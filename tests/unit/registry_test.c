@@ -186,7 +186,7 @@ static void a_taken_tag_makes_it_try_the_next(void **state)
 static void racing_sidecars_agree(void **state)
 {
     (void)state;
-    for (unsigned order = 0; order < 1 << 10; order++)
+    for (unsigned order = 0; order < 1 << 12; order++)
         for (int same = 0; same < 2; same++) {
             struct ns_path path[2] = {path_of("a"), path_of(same == 1 ? "a" : "b")};
             struct registry r[2];
@@ -195,9 +195,11 @@ static void racing_sidecars_agree(void **state)
             store.n = 0;
             for (int i = 0; i < 2; i++)
                 registry_init(&r[i], SPAN_LIT("bh/"), &path[i], noon);
+            r[0].patterns = 5;
+            r[1].patterns = 6;
             if (same == 0)
                 r[1].tag = r[0].tag; /* as if their hashes were equal */
-            for (unsigned s = 0; s < 10; s++) {
+            for (unsigned s = 0; s < 12; s++) {
                 unsigned who = order >> s & 1;
                 if (r[who].state != REGISTRY_DONE)
                     assert_int_equal(step(&r[who], &ns[who]), ERR_OK);
@@ -205,8 +207,77 @@ static void racing_sidecars_agree(void **state)
             for (int i = 0; i < 2; i++)
                 assert_int_equal(settle(&r[i], &ns[i]), ERR_OK);
             assert_int_equal(ns[0].tag == ns[1].tag, same);
-            assert_int_equal(store.n, same == 1 ? 3 : 5);
+            assert_int_equal(store.n, same == 1 ? 4 : 6);
+            assert_int_equal(r[0].patterns_differ + r[1].patterns_differ, 1); /* the later one */
         }
+}
+
+static void settle_with(uint64_t patterns, const char *path_text, bool *ret_differ)
+{
+    struct ns_path path = path_of(path_text);
+    struct registry r;
+    struct etcd_ns ns = {0};
+    registry_init(&r, SPAN_LIT("bh/"), &path, noon);
+    r.patterns = patterns;
+    while (r.state != REGISTRY_COMPARE && r.state != REGISTRY_DONE)
+        assert_int_equal(step(&r, &ns), ERR_OK);
+    assert_true(ns.has_tag); /* it serves before it compares */
+    assert_int_equal(settle(&r, &ns), ERR_OK);
+    *ret_differ = r.patterns_differ;
+}
+
+static void the_first_sidecars_patterns_are_what_others_are_compared_with(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        uint64_t patterns;
+        bool differ;
+        const char *stored;
+    } rows[] = {
+        {"z", 0, false, NULL}, /* its NATS plane is off: nothing to compare */
+        {"a", 0xab, false, "00000000000000ab"},
+        {"a", 0xab, false, "00000000000000ab"},
+        {"a/b", 0xab, false, "00000000000000ab"},
+        {"b", UINT64_MAX, true, "00000000000000ab"},
+        {"b", 0, false, "00000000000000ab"},
+        {"b", 0xab, false, "00000000000000ab"},
+    };
+    store.n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bool differ;
+        struct span value;
+        settle_with(rows[i].patterns, rows[i].path, &differ);
+        assert_int_equal(differ, rows[i].differ);
+        assert_int_equal(get(SPAN_LIT("bh/m/view"), &value), rows[i].stored != NULL);
+        if (rows[i].stored != NULL)
+            assert_span_equal(value, span_str(rows[i].stored));
+    }
+    store.n = 0;
+    bool differ;
+    put(SPAN_LIT("bh/m/view"), SPAN_LIT("by hand")); /* no hash of anybody's */
+    settle_with(0xab, "a", &differ);
+    assert_true(differ);
+}
+
+static void a_comparison_that_does_not_parse_leaves_the_tag(void **state)
+{
+    (void)state;
+    struct ns_path path = path_of("a");
+    struct pb_build op = {0}, range = {0}, reply = {0};
+    pb_sub(&op, 1, &range);
+    pb_sub(&reply, 3, &op); /* not succeeded, and it is absent */
+    const struct span rows[] = {SPAN_NONE, SPAN_LIT("\x12"), pb_built(&reply)};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct registry r;
+        struct etcd_ns ns = {.has_tag = true, .tag = 7};
+        registry_init(&r, SPAN_LIT("bh/"), &path, noon);
+        r.patterns = 1;
+        r.state = REGISTRY_COMPARE;
+        assert_int_equal(registry_feed(&r, rows[i], &ns), ERR_UPSTREAM_PROTOCOL);
+        assert_int_equal(r.state, REGISTRY_COMPARE);
+        assert_true(ns.has_tag && ns.tag == 7);
+    }
 }
 
 static void another_layout_version_is_a_configuration_error(void **state)
@@ -323,6 +394,8 @@ int main(void)
         cmocka_unit_test(a_later_sidecar_reads_what_is_there),
         cmocka_unit_test(a_taken_tag_makes_it_try_the_next),
         cmocka_unit_test(racing_sidecars_agree),
+        cmocka_unit_test(the_first_sidecars_patterns_are_what_others_are_compared_with),
+        cmocka_unit_test(a_comparison_that_does_not_parse_leaves_the_tag),
         cmocka_unit_test(another_layout_version_is_a_configuration_error),
         cmocka_unit_test(tags_that_are_all_taken_end_it),
         cmocka_unit_test(a_store_that_contradicts_itself_ends_it),
