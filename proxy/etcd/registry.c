@@ -215,7 +215,7 @@ static enum err feed_version(struct registry *r, struct span reply)
         return ERR_OK;
     }
     if (!span_eq(value, layout_version))
-        return ERR_CONFIG;
+        return ERR_REGISTRY;
     r->state = REGISTRY_READ_ENTRY;
     return ERR_OK;
 }
@@ -231,7 +231,7 @@ static enum err feed_entry(struct registry *r, struct span reply, struct etcd_ns
         return ERR_OK;
     }
     enum err e = registry_parse_entry(value, &r->tag);
-    return e == ERR_OK ? done(r, ns) : e;
+    return e == ERR_OK ? done(r, ns) : ERR_REGISTRY_ENTRY;
 }
 
 /* The one key that a failed Txn has read: kv, if it is there. */
@@ -259,7 +259,7 @@ static enum err feed_claim(struct registry *r, struct span reply, struct etcd_ns
     if (has_entry)
         return again(r, REGISTRY_READ_ENTRY);
     r->tag = (r->tag + 1) % LEASE_TAG_COUNT;
-    return ++r->tries >= REGISTRY_TAG_TRIES ? ERR_LIMIT : ERR_OK;
+    return ++r->tries >= REGISTRY_TAG_TRIES ? ERR_REGISTRY_TAGS : ERR_OK;
 }
 
 static enum err feed_compare(struct registry *r, struct span reply)

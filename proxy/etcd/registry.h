@@ -62,9 +62,10 @@ enum err registry_next(const struct registry *r, struct buf *out,
 /*
  * Feed the reply's message; its header is noted in ns. From COMPARE on ns->tag and ns->has_tag are
  * set.
- * ERR_UPSTREAM_PROTOCOL: does not parse; ERR_CONFIG: the store's layout version is not ours, or the
- * entry is damaged; ERR_LIMIT: REGISTRY_TAG_TRIES tags in a row are taken, or the store contradicts
- * itself REGISTRY_ROUNDS times.
+ * ERR_UPSTREAM_PROTOCOL: does not parse; ERR_REGISTRY: the store's layout version is not ours;
+ * ERR_REGISTRY_ENTRY: the entry is damaged; ERR_REGISTRY_TAGS: REGISTRY_TAG_TRIES tags in a row are
+ * taken, and r->tag is the one behind them; ERR_LIMIT: the store contradicts itself
+ * REGISTRY_ROUNDS times.
  */
 enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns) ATTR_MUST_USE;
 

@@ -58,9 +58,9 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
         end(e);
         return;
     }
-    log_event(error == ERR_REGISTRY ? LOG_ERROR : LOG_WARN, "the namespace cannot be registered",
-              "namespace", ns_path_name(e->path), "reason", err_info(error)->text, "etcd", text,
-              NULL);
+    log_event(etcd_enroll_is_refused(error) ? LOG_ERROR : LOG_WARN,
+              "the namespace cannot be registered", "namespace", ns_path_name(e->path), "reason",
+              err_info(error)->text, "etcd", text, NULL);
     forget_request(e);
     e->state = ETCD_ENROLL_BACKOFF;
     e->error = error;
@@ -138,7 +138,10 @@ void etcd_enroll_start(struct etcd_enroll *e)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    uint32_t beyond = e->registry.tag;
     registry_init(&e->registry, e->root, e->path, now_ms);
+    if (e->error == ERR_REGISTRY_TAGS) /* go on behind those that were taken */
+        e->registry.tag = beyond;
     e->registry.patterns = e->patterns;
     e->state = ETCD_ENROLL_ASKING;
     go_on(e);
@@ -157,9 +160,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
         if (error != ERR_OK)
             break;
     }
-    if (error == ERR_CONFIG || error == ERR_LIMIT)
-        error = ERR_REGISTRY;
-    else if (error != ERR_OK && error != ERR_NOMEM)
+    if (error != ERR_OK && error != ERR_NOMEM && !etcd_enroll_is_refused(error))
         error = ERR_UPSTREAM_PROTOCOL;
     if (error != ERR_OK)
         fail(e, error, SPAN_NONE);

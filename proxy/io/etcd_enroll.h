@@ -58,6 +58,11 @@ struct etcd_enroll {
 /* Set loop … on_closed first; the rest zeroed. */
 void etcd_enroll_open(struct etcd_enroll *e);
 void etcd_enroll_close(struct etcd_enroll *e);
+/* The store is there and does not take the namespace: it says so until somebody mends it. */
+static inline bool etcd_enroll_is_refused(enum err e)
+{
+    return e == ERR_REGISTRY || e == ERR_REGISTRY_TAGS || e == ERR_REGISTRY_ENTRY;
+}
 /* The link is usable, or there is a token: begin, unless it is done or under way. */
 void etcd_enroll_start(struct etcd_enroll *e);
 

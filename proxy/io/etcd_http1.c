@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "io/etcd_plane_private.h"
+
 static const char not_found[] =
     "This is a bulkhead sidecar: it serves etcd's gRPC API (HTTP/2) and, over HTTP/1.1, /health, "
     "/livez, /readyz and /version. The JSON gateway (/v3/...) is not served by this version.\n";
@@ -14,6 +16,19 @@ static struct http1_response health(bool ready, const char *why, char *text, siz
     return (struct http1_response){.status = ready ? 200 : 503,
                                    .content_type = "application/json",
                                    .body = span_of(text, (size_t)n)};
+}
+
+static struct http1_response version(const struct etcd_version *v, char *text, size_t size)
+{
+    char cluster[ETCD_VERSION_BYTES];
+    etcd_version_of_cluster(v, cluster);
+    int n = snprintf(text, size,
+                     "{\"etcdserver\":\"%s\",\"etcdcluster\":\"%s\",\"bulkhead\":"
+                     "\"" BULKHEAD_VERSION "\"}",
+                     v->text[0] != '\0' ? v->text : "unknown",
+                     cluster[0] != '\0' ? cluster : "unknown");
+    return (struct http1_response){
+        .status = 200, .content_type = "application/json", .body = span_of(text, (size_t)n)};
 }
 
 static struct http1_response plain(int status, const char *text)
@@ -36,11 +51,7 @@ struct http1_response etcd_http1_find(const struct etcd_plane *p, enum http1_met
     else if (span_eq(path, SPAN_LIT("/readyz")))
         answer = plain(ready ? 200 : 503, ready ? "ok\n" : why);
     else if (span_eq(path, SPAN_LIT("/version")))
-        answer = (struct http1_response){
-            .status = 200,
-            .content_type = "application/json",
-            .body = SPAN_LIT("{\"etcdserver\":\"unknown\",\"etcdcluster\":\"unknown\",\"bulkhead\":"
-                             "\"" BULKHEAD_VERSION "\"}")};
+        answer = version(&p->version, text, ETCD_HTTP1_TEXT_BYTES);
     else
         answer = plain(404, not_found);
     answer.head_only = method == HTTP1_HEAD;

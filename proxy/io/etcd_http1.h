@@ -11,7 +11,7 @@
 #include "io/etcd_plane.h"
 #include "wire/http1.h"
 
-enum { ETCD_HTTP1_TEXT_BYTES = 160 };
+enum { ETCD_HTTP1_TEXT_BYTES = 256 };
 
 /* The answer to a request; its body borrows text, which has ETCD_HTTP1_TEXT_BYTES. */
 struct http1_response etcd_http1_find(const struct etcd_plane *p, enum http1_method method,

@@ -72,6 +72,8 @@ static void on_link_usable(struct etcd_link *l)
         set_usable(p, true);
         etcd_auth_on_link(&p->auth, ETCD_LANE_UNARY);
         etcd_enroll_start(&p->enroll);
+        if (p->ns.has_tag) /* else the registry comes first */
+            etcd_version_ask(&p->version);
         /* What one address serves the other lane may have too. */
         if (is_link_wanted(&p->links[ETCD_LANE_STREAM]))
             etcd_link_want(&p->links[ETCD_LANE_STREAM]);
@@ -108,6 +110,8 @@ static void on_authenticated(struct etcd_auth *a)
     struct etcd_plane *p = a->owner;
     if (p->enroll.state == ETCD_ENROLL_IDLE) /* else it is done, or its back-off ends */
         etcd_enroll_start(&p->enroll);
+    if (p->ns.has_tag && p->version.text[0] == '\0')
+        etcd_version_ask(&p->version);
     etcd_stream_pump(p);
 }
 
@@ -126,12 +130,13 @@ static void on_enrolled(struct etcd_enroll *e)
 {
     struct etcd_plane *p = e->owner;
     etcd_stream_pump(p);
+    etcd_version_ask(&p->version);
 }
 
 static void on_enroll_failed(struct etcd_enroll *e)
 {
     etcd_stream_fail_waiting(e->owner, ETCD_LANES,
-                             e->error == ERR_REGISTRY ? ERR_REGISTRY : ERR_NO_UPSTREAM);
+                             etcd_enroll_is_refused(e->error) ? e->error : ERR_NO_UPSTREAM);
 }
 
 static void on_enroll_closed(struct etcd_enroll *e)
@@ -244,8 +249,8 @@ bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why)
                   ? "etcd refuses the sidecar's user or password (etcd-user, etcd-password)"
                   : "etcd has not authenticated the sidecar yet";
     else if (!p->ns.has_tag)
-        why = p->enroll.error == ERR_REGISTRY ? "the store's layout version is not this sidecar's"
-                                              : "the namespace is not registered yet";
+        why = etcd_enroll_is_refused(p->enroll.error) ? err_info(p->enroll.error)->text
+                                                      : "the namespace is not registered yet";
     if (why != NULL)
         *ret_why = why;
     return why == NULL;
@@ -370,6 +375,8 @@ static void open_parts(struct etcd_plane *p)
     p->enroll.on_closed = on_enroll_closed;
     etcd_enroll_open(&p->enroll);
     p->open_parts++;
+    p->version.link = &p->links[ETCD_LANE_UNARY];
+    p->version.auth = &p->auth;
     open_link(p, ETCD_LANE_UNARY);
     open_link(p, ETCD_LANE_STREAM);
 }
@@ -432,6 +439,7 @@ void etcd_plane_close(struct etcd_plane **plane)
         h2_conn_end(&s->conn);
     etcd_auth_close(&p->auth);
     etcd_enroll_close(&p->enroll);
+    etcd_version_deinit(&p->version);
     etcd_link_close(&p->links[ETCD_LANE_UNARY]);
     etcd_link_close(&p->links[ETCD_LANE_STREAM]);
     uv_close((uv_handle_t *)&p->timer, on_timer_closed);

@@ -5,7 +5,8 @@
  *   etcd_plane.c ── owns ──> listener, h2_server…          applications
  *        │  ├────── owns ──> etcd_link[2] ──> h2_client    upstream
  *        │  ├────── owns ──> etcd_auth                     who we are, a token
- *        │  └────── owns ──> etcd_enroll                   the registry, once
+ *        │  ├────── owns ──> etcd_enroll                   the registry, once
+ *        │  └────── owns ──> etcd_version                  upstream's, for /version
  *        └── etcd_stream… : one call each, between one h2_app_stream and one h2_up_stream
  */
 #ifndef IO_ETCD_PLANE_PRIVATE_H
@@ -17,6 +18,7 @@
 #include "io/etcd_enroll.h"
 #include "io/etcd_link.h"
 #include "io/etcd_plane.h"
+#include "io/etcd_version.h"
 #include "io/h2_server.h"
 #include "io/listener.h"
 
@@ -37,6 +39,7 @@ struct etcd_plane {
     struct etcd_link links[ETCD_LANES];
     struct etcd_auth auth;
     struct etcd_enroll enroll;
+    struct etcd_version version;
     /* Calls that wait for upstream, oldest first. */
     struct etcd_stream *waiting, **waiting_end;
     unsigned waiting_n, resuming_n;   /* resuming_n of them have begun and go on (design.md 4.6) */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """compact, status, profile and credentials (design.md 4.3)."""
 
+import json
 import re
 import unittest
 
@@ -47,6 +48,14 @@ class Rules(cases.Shared):
         done = real.etcdctl(sidecar.etcd_url, "endpoint", "status")
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertIn("true", done.stdout)  # a member that leads
+
+    def test_the_version_is_etcds(self):
+        def version():
+            return json.loads(real.http_get(self.a.etcd, "/version")[1])
+
+        direct = json.loads(real.http_get(self.etcd.addr, "/version")[1])
+        real.wait_until(lambda: version()["etcdserver"] == direct["etcdserver"], f"{direct}, not {version()}")
+        self.assertEqual(direct["etcdcluster"], version()["etcdcluster"])
 
     def test_a_trusted_application_administers_the_store(self):
         sidecar, c = self.client("a", "--profile", "trusted")

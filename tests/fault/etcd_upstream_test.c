@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The etcd plane and its upstream: down, another protocol, dying; and how the plane ends. */
+#include "etcd/registry.h"
 #include "fault/etcd_world.h"
+#include "policy/lease_tag.h"
 
 /* -- upstream -- */
 static void an_upstream_that_is_down_is_unavailable_in_the_words_that_clients_retry(void **state)
@@ -163,6 +165,50 @@ static void a_store_of_another_layout_is_not_touched(void **state)
     end(&w);
 }
 
+/* 4096 tags from the namespace's own on, 128 a Txn. */
+static void take_tags(struct loop *l, struct app *raw, uint32_t tag)
+{
+    static struct pb_build txn, op, request;
+    for (unsigned i = 0; i < REGISTRY_TAG_TRIES; txn.n = 0) {
+        for (unsigned end = i + 128; i < end; i++) {
+            char key[32];
+            (void)snprintf(key, sizeof key, "tags/m/t/%06x", (tag + i) % LEASE_TAG_COUNT);
+            request.n = op.n = 0;
+            pb_str(&request, 1, key);
+            pb_sub(&op, 2, &request);
+            pb_sub(&txn, 2, &op);
+        }
+        struct app_call c;
+        app_unary(raw, &c, "/etcdserverpb.KV/Txn", pb_built(&txn));
+        WAIT_FOR(l, c.closed);
+        assert_int_equal(c.grpc_status, 0);
+        app_call_end(&c);
+    }
+}
+
+static void tags_that_are_all_taken_are_named_and_the_search_goes_on(void **state)
+{
+    (void)state;
+    struct world direct, w;
+    struct app_call c;
+    struct app raw;
+    const char *why = "";
+    begin_real(&direct, "tagged");
+    struct addr up = etcd_app_addr("127.0.0.1", etcd.port);
+    app_open(&raw, &direct.l, &up, 0);
+    take_tags(&direct.l, &raw, lease_tag_hash(SPAN_LIT("tagged")));
+    tcp_close(&raw.tcp);
+    end(&direct);
+
+    begin(&w, "tagged", up, "tags/");
+    app_unary(&w.app, &c, "/etcdserverpb.KV/Range", range_all());
+    expect_status(&w, &c, 9, "bulkhead: no lease tag is free for this namespace");
+    assert_false(etcd_plane_is_ready(w.plane, &why));
+    assert_non_null(strstr(why, "no lease tag is free for this namespace"));
+    WAIT_FOR(&w.l, etcd_plane_is_ready(w.plane, &why)); /* the next one is free */
+    end(&w);
+}
+
 static void a_plane_without_an_upstream_is_refused(void **state)
 {
     (void)state;
@@ -251,6 +297,7 @@ int main(void)
         cmocka_unit_test(the_second_address_serves_when_the_first_is_dead),
         cmocka_unit_test(calls_in_flight_end_with_another_text_when_upstream_dies),
         cmocka_unit_test(a_store_of_another_layout_is_not_touched),
+        cmocka_unit_test(tags_that_are_all_taken_are_named_and_the_search_goes_on),
         cmocka_unit_test(a_plane_without_an_upstream_is_refused),
         cmocka_unit_test(drain_lets_unary_calls_finish_and_ends_streams),
         cmocka_unit_test(close_in_every_state_leaves_nothing),

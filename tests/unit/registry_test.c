@@ -289,7 +289,7 @@ static void another_layout_version_is_a_configuration_error(void **state)
     store.n = 0;
     put(SPAN_LIT("bh/m/v"), SPAN_LIT("2"));
     registry_init(&r, SPAN_LIT("bh/"), &path, noon);
-    assert_int_equal(settle(&r, &ns), ERR_CONFIG);
+    assert_int_equal(settle(&r, &ns), ERR_REGISTRY);
     assert_false(ns.has_tag);
     assert_int_equal(store.n, 1);
 }
@@ -306,9 +306,26 @@ static void tags_that_are_all_taken_end_it(void **state)
     registry_init(&r, SPAN_LIT("bh/"), &path, noon);
     r.state = REGISTRY_CLAIM;
     unsigned tries = 1;
-    for (; registry_feed(&r, pb_built(&reply), &ns) == ERR_OK; tries++)
+    enum err e;
+    for (; (e = registry_feed(&r, pb_built(&reply), &ns)) == ERR_OK; tries++)
         assert_true(tries < REGISTRY_TAG_TRIES);
+    assert_int_equal(e, ERR_REGISTRY_TAGS);
     assert_int_equal(tries, REGISTRY_TAG_TRIES);
+    assert_int_equal(r.tag, (lease_tag_hash(SPAN_LIT("a")) + REGISTRY_TAG_TRIES) % LEASE_TAG_COUNT);
+}
+
+static void a_damaged_entry_is_told_apart(void **state)
+{
+    (void)state;
+    struct ns_path path = path_of("a");
+    struct registry r;
+    struct etcd_ns ns = {0};
+    store.n = 0;
+    put(SPAN_LIT("bh/m/v"), SPAN_LIT("1"));
+    put(SPAN_LIT("bh/m/n/a."), SPAN_LIT("{\"tag\":7}"));
+    registry_init(&r, SPAN_LIT("bh/"), &path, noon);
+    assert_int_equal(settle(&r, &ns), ERR_REGISTRY_ENTRY);
+    assert_false(ns.has_tag);
 }
 
 static void a_store_that_contradicts_itself_ends_it(void **state)
@@ -398,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_comparison_that_does_not_parse_leaves_the_tag),
         cmocka_unit_test(another_layout_version_is_a_configuration_error),
         cmocka_unit_test(tags_that_are_all_taken_end_it),
+        cmocka_unit_test(a_damaged_entry_is_told_apart),
         cmocka_unit_test(a_store_that_contradicts_itself_ends_it),
         cmocka_unit_test(replies_that_do_not_parse_are_upstreams_fault),
         cmocka_unit_test(entries_are_read_strictly),
