@@ -26,6 +26,7 @@ class Shared(unittest.TestCase):
     use_etcd = use_nats = True
     jetstream = False
     neighbours = ()
+    view = "own"  # neighbours may be children; what a parent sees of them has tests of its own (*_view_*)
     longMessage = True
     maxDiff = None
 
@@ -40,8 +41,10 @@ class Shared(unittest.TestCase):
         cls.around = [cls.sidecar(n) for n in cls.neighbours]
 
     @classmethod
-    def sidecar(cls, namespace, **kwargs):
-        return cls.stack.sidecar(namespace, cls.etcd, cls.nats, **kwargs)
+    def sidecar(cls, namespace, args=(), **kwargs):
+        if "--view" not in args:
+            args = ("--view", cls.view, *args)
+        return cls.stack.sidecar(namespace, cls.etcd, cls.nats, args=args, **kwargs)
 
     @classmethod
     def tearDownClass(cls):

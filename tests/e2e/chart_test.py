@@ -17,7 +17,7 @@ DEPLOY = os.path.join(ROOT, "deploy", "sidecar-injector")
 CHART = os.path.join(DEPLOY, "chart")
 GOLDEN = os.path.join(ROOT, "tests", "more", "chart", "golden")
 KUSTOMIZE = os.path.join(DEPLOY, "kustomize")
-INJECTOR = os.environ.get("BULKHEAD_INJECTOR", "")
+INJECTOR = os.environ.get("INJECTOR", "")
 SYSTEM = {"bulkhead-system", "kube-system", "kube-public", "kube-node-lease"}
 
 

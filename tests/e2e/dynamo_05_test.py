@@ -28,6 +28,7 @@ def get(url, body=None):
 
 @unittest.skipUnless(os.access(PYTHON, os.X_OK), "build/venv-dynamo-0.5 is not made: tests/e2e/README.md")
 class Dynamo05(cases.Shared):
+    view = "subtree"
     jetstream = True
 
     def start(self, sidecar):

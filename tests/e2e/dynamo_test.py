@@ -26,6 +26,7 @@ def settings(etcd, nats):
 
 
 class Dynamo(cases.Shared):
+    view = "subtree"
     def registered(self, namespace=b""):
         """Stored keys of serving instances, of everybody or of one namespace."""
         return [k for k in cases.check_stored_keys(self.etcd)

@@ -11,7 +11,7 @@ import yaml
 from stack import ROOT, run
 
 FOLDER = os.path.join(ROOT, "deploy", "sidecar-injector", "examples")
-INJECTOR = os.environ.get("BULKHEAD_INJECTOR", "")
+INJECTOR = os.environ.get("INJECTOR", "")
 
 
 def names(suffix=".yaml"):

@@ -92,7 +92,7 @@ class Images(unittest.TestCase):
         os.unlink(os.path.join(image.root, os.path.relpath(self.one(image, "libssl.so.3"), image.root)))
         self.assertNotEqual(image.run(*args, "/etc/ssl/certs/ca-certificates.crt").returncode, 0)
 
-    @unittest.skipUnless(os.path.exists(os.environ.get("BULKHEAD_INJECTOR", "")), "no bulkhead-injector here")
+    @unittest.skipUnless(os.path.exists(os.environ.get("INJECTOR", "")), "no bulkhead-injector here")
     def test_the_injector_answers_from_its_image(self):
         """With its configuration and certificate mounted, and OpenSSL from the image."""
         image = Image(self.stack, "injector")

@@ -21,9 +21,9 @@ CONFIG = {
 
 
 def binary():
-    path = os.path.abspath(os.environ.get("BULKHEAD_INJECTOR", ""))
+    path = os.path.abspath(os.environ.get("INJECTOR", ""))
     if not os.access(path, os.X_OK):
-        raise StackError("BULKHEAD_INJECTOR must name the bulkhead-injector program (ctest sets it)")
+        raise StackError("INJECTOR must name the bulkhead-injector program (ctest sets it)")
     return path
 
 

@@ -143,7 +143,8 @@ class World:
             m = self.clients[i].next()
             if not isinstance(m, rawnats.Message):
                 continue  # kept in .said
-            if m.sid == "9000" and m.subject == inbox:
+            # A pulled message comes under its stream's subject; no push consumer delivers to sid 9000.
+            if m.sid == "9000" and (m.subject == inbox or (m.reply or "").startswith("$JS.ACK.")):
                 got.append(m)
         for m in self.clients[i].messages:
             self.take(i, m)

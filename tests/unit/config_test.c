@@ -295,7 +295,7 @@ static void defaults_are_those_of_the_design(void **state)
     char text[ADDR_TEXT_BYTES];
     assert_int_equal(load(&(struct load){.argv = {UP}}), ERR_OK);
     assert_string_equal(ns_path_name(&config.ns), "default");
-    assert_int_equal(config.view, VIEW_OWN);
+    assert_int_equal(config.view, VIEW_SUBTREE);
     assert_string_equal(config.key_root, "bh/");
     assert_string_equal(config.subject_root, "bh");
     assert_int_equal(config.etcd_listen.n, 2);
@@ -486,7 +486,7 @@ static void check_lists_every_value_with_its_source_and_no_secret(void **state)
     char *text = support_string(buf_span(&config.effective));
     static const char *const lines[] = {
         "namespace = a (flag)\n",
-        "view = own (default)\n",
+        "view = subtree (default)\n",
         "config = FILE (flag)\n",
         "etcd-upstream is not set\n",
         "etcd-listen = 127.0.0.1:2379,[::1]:2379 (default)\n",

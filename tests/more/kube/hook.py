@@ -18,9 +18,9 @@ READY = re.compile(r"^ready webhook=(\S+) health=(\S+)$", re.M)
 
 
 def injector_binary():
-    path = os.path.abspath(os.environ.get("BULKHEAD_INJECTOR", ""))
+    path = os.path.abspath(os.environ.get("INJECTOR", ""))
     if not os.access(path, os.X_OK):
-        raise StackError("BULKHEAD_INJECTOR must name the injector (ctest sets it): " + repr(path))
+        raise StackError("INJECTOR must name the injector (ctest sets it): " + repr(path))
     return path
 
 
