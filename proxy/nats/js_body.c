@@ -21,8 +21,9 @@ struct splice {
     const struct nats_ns *ns;
     struct buf *out;
     bool to_up;
-    struct span stream;                         /* to_up: for a stream without subjects */
-    struct js_refused refused;                  /* to_up */
+    bool known_only;           /* to the application: no text but what the schema lists */
+    struct span stream;        /* to_up: for a stream without subjects */
+    struct js_refused refused; /* to_up */
     bool has_subjects, has_mirror, has_sources; /* the last one of each counts */
     uint32_t hidden, total_less; /* to the application: items left out; how many a total is less */
 };
@@ -379,12 +380,17 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
         const struct js_member *row = find(schema, &m);
         if (row == NULL && x->to_up && holds_text(m.value))
             return refuse_unknown(x, &m);
-        if (row == NULL)
+        bool nulled = row == NULL && x->known_only && holds_text(m.value);
+        if (row == NULL && !nulled)
             continue;
         e = buf_append(x->out, span_of(copied, (size_t)(m.value.p - copied)));
         copied = m.value.p + m.value.n;
         if (e != ERR_OK)
             break;
+        if (nulled) {
+            e = buf_append(x->out, SPAN_LIT("null"));
+            continue;
+        }
         size_t before = buf_len(x->out);
         e = splice_member(x, row, &at, m.value);
         bool is_whole = row->kind == JS_NAME || row->kind == JS_CONSUMER;
@@ -444,4 +450,11 @@ enum err js_body_strip(const struct nats_ns *ns, const struct js_member *schema,
     if (e != ERR_OK)
         buf_truncate(out, before);
     return e;
+}
+
+enum err js_body_strip_known(const struct nats_ns *ns, const struct js_member *schema,
+                             struct span body, struct buf *out)
+{
+    struct splice x = {.ns = ns, .out = out, .known_only = true};
+    return splice_object(&x, schema, 0, body);
 }

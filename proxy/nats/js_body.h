@@ -44,5 +44,9 @@ enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, s
  * name at the top is not of this namespace; ERR_NOMEM. */
 enum err js_body_strip(const struct nats_ns *ns, const struct js_member *schema, struct span body,
                        struct buf *out) ATTR_MUST_USE;
+/* The same, but text in a member that the schema does not list becomes null: what the server says
+ * of everybody (js_event) shows only what is known. */
+enum err js_body_strip_known(const struct nats_ns *ns, const struct js_member *schema,
+                             struct span body, struct buf *out) ATTR_MUST_USE;
 
 #endif

@@ -178,7 +178,7 @@ size_t nats_js_wants_of_app(const struct nats_session *s, const struct nats_line
 
 size_t nats_js_wants_of_up(const struct nats_session *s, const struct nats_line *l, struct span in)
 {
-    if (nats_js_is_inbox(l->sid))
+    if (nats_js_is_inbox(l->sid) || nats_js_is_event(l->sid))
         return bounded((size_t)l->payload_bytes + END_BYTES);
     if (l->op == NATS_OP_HMSG)
         return bounded(header_bytes(l));

@@ -80,6 +80,11 @@ static inline bool nats_js_is_inbox(struct span sid)
 {
     return sid.p[0] == 'r';
 }
+/* Or one of the server's advisories and metrics? */
+static inline bool nats_js_is_event(struct span sid)
+{
+    return sid.p[0] == 'v';
+}
 enum err nats_js_answer(struct nats_session *s, const struct nats_line *l,
                         struct span *in) ATTR_MUST_USE;
 

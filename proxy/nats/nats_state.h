@@ -97,11 +97,14 @@ enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *
 enum err nats_to_app_line(struct nats_session *s, struct span line, struct span *in) ATTR_MUST_USE;
 
 /* Upstream sids: 'e' own events, with the descendants' or without, 'd' own requests, '1'..'4'
- * requests of the ancestors, nearest first, 'j' what push consumers deliver; then the application's
+ * requests of the ancestors, nearest first, 'j' what push consumers deliver, 'v' the server's
+ * advisories and metrics of JetStream, which lie in no slice (js_event); then the application's
  * sid. */
+enum { NATS_SLICE_JS_EVENTS = SUBJECT_SLICES_MAX };
+_Static_assert(NATS_SLICE_JS_EVENTS < 8, "a bit of nats_sub.slices");
 static inline char nats_letter(unsigned slice)
 {
-    return "ed1234j"[slice];
+    return "ed1234jv"[slice];
 }
 
 /* UNSUB letter+sid for each bit of slices. own: the application did not ask for any of them;

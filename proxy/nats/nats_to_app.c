@@ -9,6 +9,7 @@
 
 #include "limits.h"
 #include "nats/js_ack.h"
+#include "nats/js_event.h"
 #include "nats/js_headers.h"
 #include "nats/js_subject.h"
 #include "nats/nats_err_text.h"
@@ -186,10 +187,46 @@ static enum err write_message(struct nats_session *s, const struct nats_line *l,
     return e == ERR_OK ? nats_payload_begin(s, SIDE_UP, l->payload_bytes, false, in) : e;
 }
 
+/* An advisory or metric as it may be seen, in the place of the server's. */
+static enum err write_event(struct nats_session *s, struct nats_line *l, const struct buf *subject,
+                            const struct buf *body, struct span *in)
+{
+    struct nats_sub *full = NULL;
+    l->sid = span_skip(l->sid, 1);
+    if (!deliver(s, NATS_SLICE_JS_EVENTS, l, *in, &full))
+        return nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in);
+    l->subject = buf_span(subject);
+    enum err e = write_other(s, l, l->payload_bytes, buf_span(body), false, in);
+    count(s->ns->counters, COUNTER_NATS_MSGS_TO_APP, 1);
+    return e == ERR_OK && full != NULL ? finish(s, full) : e;
+}
+
+/* The server's own words, of every namespace: what is not wholly understood is dropped. */
+static enum err event(struct nats_session *s, struct nats_line *l, struct span *in)
+{
+    struct buf subject = {0}, body = {0};
+    bool is_plain = l->op == NATS_OP_MSG && l->reply.n == 0 && l->sid.n > 1 &&
+                    l->payload_bytes <= in->n;
+    enum err e = is_plain ? js_event_strip(s->ns, l->subject, span_head(*in, l->payload_bytes),
+                                           &subject, &body)
+                          : ERR_FOREIGN;
+    if (e == ERR_OK) {
+        e = write_event(s, l, &subject, &body, in);
+    } else if (e == ERR_FOREIGN) {
+        count(s->ns->counters, COUNTER_FOREIGN_EVENT, 1);
+        e = nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in);
+    }
+    buf_deinit(&subject);
+    buf_deinit(&body);
+    return e;
+}
+
 static enum err message(struct nats_session *s, struct nats_line *l, struct span *in)
 {
     if (nats_js_is_inbox(l->sid))
         return nats_js_answer(s, l, in);
+    if (nats_js_is_event(l->sid))
+        return event(s, l, in);
     unsigned slice = 0;
     struct nats_sub *full = NULL;
     if (!slice_of(&s->ns->map, l->sid, &slice)) {

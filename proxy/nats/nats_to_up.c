@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "limits.h"
+#include "nats/js_event.h"
 #include "nats/js_headers.h"
 #include "nats/nats_info.h"
 #include "nats/nats_js.h"
@@ -175,18 +176,41 @@ static enum err write_subs(struct nats_session *s, const struct nats_line *l, un
     return e;
 }
 
-static enum err subscribe(struct nats_session *s, const struct nats_line *l)
+/* One upstream SUB for the server's own events. The queue group is of this namespace: members of
+ * another's would take ours, and drop them. */
+static enum err write_event_sub(struct nats_session *s, const struct nats_line *l,
+                                struct span filter)
 {
-    if (subject_is_sys(l->subject))
-        return deny(s, "Subscription to", l);
+    struct buf group = {0};
+    enum err e = ERR_OK;
+    if (l->queue.n != 0)
+        e = subject_map_group(&s->ns->map, SUBJECT_EVENTS, l->queue, &group);
+    struct nats_sub_line line = {.subject = filter,
+                                 .queue = buf_span(&group),
+                                 .letter = nats_letter(NATS_SLICE_JS_EVENTS),
+                                 .sid = l->sid};
+    if (e == ERR_OK && nats_write_sub_bytes(&line) > LIMIT_NATS_CONTROL_LINE)
+        e = ERR_NATS_CONTROL_LINE;
+    if (e == ERR_OK)
+        e = nats_write_sub(&s->out[SIDE_UP], &line);
+    buf_deinit(&group);
+    return e == ERR_OK ? nats_expect_ok(s, true) : e;
+}
+
+static enum err subscribe_slices(struct nats_session *s, const struct nats_line *l,
+                                 struct span events)
+{
     /* No filter: the server says so, in its turn among the answers of a verbose client. */
     bool valid = subject_is_valid_filter(l->subject);
     unsigned slices = valid ? subject_map_sub_slices(&s->ns->map, l->subject) : 1;
     unsigned listens = slices & ~(unsigned)SUBJECT_BELOW; /* in the events' place */
+    if (events.n != 0)
+        listens |= 1u << NATS_SLICE_JS_EVENTS;
     count(s->ns->counters, COUNTER_DENIED_SUBJECT, !valid);
     const struct nats_sub *known = nats_subs_find(&s->subs, l->sid);
     if (known != NULL && known->slices != 0) {
         slices = 1; /* a sid in use: the server ignores the line, and answers it */
+        events = SPAN_NONE;
     } else if (listens != 1 || known != NULL) {
         enum err e = nats_subs_add(&s->subs, l->sid, listens);
         if (e == ERR_NATS_SUBS) {
@@ -197,7 +221,22 @@ static enum err subscribe(struct nats_session *s, const struct nats_line *l)
             return e;
     }
     count(s->ns->counters, COUNTER_NATS_SUBS, 1);
-    return write_subs(s, l, slices);
+    enum err e = write_subs(s, l, slices);
+    return e == ERR_OK && events.n != 0 ? write_event_sub(s, l, events) : e;
+}
+
+static enum err subscribe(struct nats_session *s, const struct nats_line *l)
+{
+    if (subject_is_sys(l->subject))
+        return deny(s, "Subscription to", l);
+    struct buf events = {0};
+    enum err e = ERR_OK;
+    if (l->subject.p[0] == '$' && subject_is_valid_filter(l->subject))
+        (void)js_event_filter(s->ns, l->subject, &events, &e);
+    if (e == ERR_OK)
+        e = subscribe_slices(s, l, buf_span(&events));
+    buf_deinit(&events);
+    return e;
 }
 
 enum err nats_unsub_slices(struct nats_session *s, unsigned slices, struct span sid,
@@ -228,6 +267,8 @@ static enum err unsubscribe(struct nats_session *s, const struct nats_line *l)
     uint32_t max = 0;
     if (nats_parse_size(l->max, &max) && max > sub->delivered) {
         sub->max = max;
+        /* The server would count events of other namespaces, too. */
+        slices &= ~(1u << NATS_SLICE_JS_EVENTS);
         return nats_unsub_slices(s, slices, l->sid, l->max, false);
     }
     nats_subs_remove(&s->subs, sub);

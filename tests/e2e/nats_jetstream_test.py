@@ -142,6 +142,62 @@ class JetStream(cases.Shared):
             yield await self.names(c)
         self.alike(story)
 
+    def test_advisories(self):
+        """Everybody listens to all of them while all do the same: each hears its own once, as on a private server,
+        but for the audit of the API, which is the operator's."""
+        drop = {"id", "timestamp", "account", "domain", "ack_time"}
+
+        def seen(message):
+            return [message.subject, {k: v for k, v in json.loads(message.data).items() if k not in drop}]
+
+        async def hear(sub, *what):
+            got = []
+            while len(got) < len(what):
+                message = await sub.next_msg(20)
+                if not message.subject.startswith("$JS.EVENT.ADVISORY.API"):
+                    got.append(seen(message))
+            self.assertEqual(sorted(what), sorted(subject.removeprefix("$JS.EVENT.") for subject, _ in got))
+            return sorted(got, key=str)
+
+        async def story(c, js):
+            everything = await c.subscribe("$JS.EVENT.>")
+            metrics = await c.subscribe("$JS.EVENT.METRIC.CONSUMER.ACK.EV.*", queue="q")
+            one = await c.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D")
+            first = await c.subscribe("$JS.*.ADVISORY.STREAM.CREATED.>")
+            await first.unsubscribe(limit=1)
+            await c.flush()
+            yield "subscribed"
+            await js.add_stream(name="EV", subjects=["ev"], storage="memory")
+            await self.api(c, "CONSUMER.CREATE.EV.D", {"stream_name": "EV", "config": {
+                "durable_name": "D", "name": "D", "ack_policy": "explicit", "max_deliver": 1, "ack_wait": 200_000_000,
+                "sample_freq": "100%", "deliver_policy": "all", "replay_policy": "instant"}})
+            yield await hear(everything, "ADVISORY.STREAM.CREATED.EV", "ADVISORY.CONSUMER.CREATED.EV.D")
+            yield seen(await first.next_msg(20))
+            for i in range(4):
+                await js.publish("ev", str(i).encode())
+            pull = await js.pull_subscribe("ev", durable="D", stream="EV")
+            acked, nakked, ended, _late = await pull.fetch(4, timeout=20)
+            await acked.ack_sync()
+            await nakked.nak()
+            await ended.term()
+            inbox = c.new_inbox()  # deliveries are counted while somebody pulls
+            await c.subscribe(inbox)
+            await c.publish("$JS.API.CONSUMER.MSG.NEXT.EV.D", b'{"batch":4,"expires":30000000000}', reply=inbox)
+            yield await hear(everything, "METRIC.CONSUMER.ACK.EV.D", "ADVISORY.CONSUMER.MSG_NAKED.EV.D",
+                             "ADVISORY.CONSUMER.MSG_TERMINATED.EV.D", *["ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D"] * 2)
+            yield await hear(metrics, "METRIC.CONSUMER.ACK.EV.D")
+            yield await hear(one, *["ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D"] * 2)
+            await self.api(c, "CONSUMER.DELETE.EV.D")
+            await self.api(c, "STREAM.DELETE.EV")
+            yield await hear(everything, "ADVISORY.STREAM.DELETED.EV", "ADVISORY.CONSUMER.DELETED.EV.D")
+            yield "everybody has done it"
+            await c.flush()
+            left = 0
+            while everything.pending_msgs:
+                left += not (await everything.next_msg(20)).subject.startswith("$JS.EVENT.ADVISORY.API")
+            yield [left, metrics.pending_msgs, one.pending_msgs]
+        self.alike(story)
+
     def test_consumers_pull(self):
         async def story(c, js):
             await js.add_stream(name="WORK", subjects=["work.>"], storage="memory")

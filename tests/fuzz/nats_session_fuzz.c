@@ -166,7 +166,11 @@ static void check_up(const struct nats_ns *ns, struct span in)
         }
         CHECK(nats_parse_line(NATS_FROM_CLIENT, line, &l) == ERR_OK);
         bool publish = l.op == NATS_OP_PUB || l.op == NATS_OP_HPUB;
-        if (publish || l.op == NATS_OP_SUB)
+        /* Of the server's own subjects advisories alone, where each is judged (js_event). */
+        bool events = l.op == NATS_OP_SUB && l.sid.p[0] == 'v';
+        if (events)
+            CHECK(span_has_prefix(l.subject, SPAN_LIT("$JS.EVENT.")));
+        else if (publish || l.op == NATS_OP_SUB)
             check_own(ns, l.subject, publish);
         if (l.reply.n != 0)
             check_own(ns, l.reply, true);

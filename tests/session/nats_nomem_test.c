@@ -78,6 +78,9 @@ static const struct {
     {SIDE_APP, SPAN_LIT("HPUB x 36 36\r\nNATS/1.0\r\nNats-Expected-Stream:S\r\n\r\n\r\n")},
     {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.2 r0 26\r\n{\"config\":{\"name\":\"a~~S\"}}\r\n")},
     {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.3 r0 27\r\n{\"total\":2,\"streams\":[{} ]}\r\n")},
+    {SIDE_APP, SPAN_LIT("SUB $JS.EVENT.> q 8\r\nUNSUB 8 1\r\n")},
+    {SIDE_UP,
+     SPAN_LIT("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v8 17\r\n{\"stream\":\"a~~S\"}\r\n")},
     {SIDE_UP, SPAN_LIT("MSG bh.e.a.~.~.~.i e1 15\r\n{\"stream\":\"a~~\"\r\n")},
 };
 
