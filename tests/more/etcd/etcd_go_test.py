@@ -39,7 +39,9 @@ class Go(unittest.TestCase):
                 choose(version)
                 with real.Stack("go") as stack:
                     store = stack.etcd()
-                    tenants = [stack.sidecar(n, store) for n in ("a", "a/child", "default")]
+                    # Parents that see what is below, a child that runs the same recipes under the same names.
+                    tenants = [stack.sidecar(n, store, args=("--view", v))
+                               for n, v in (("a", "subtree"), ("a/child", "own"), ("default", "subtree"))]
                     self.program("recipes", *[t.etcd_url for t in tenants])
                     choose(None)
                     cases.check_stored_keys(store)
