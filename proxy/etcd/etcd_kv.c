@@ -86,6 +86,37 @@ static enum err note_revision(void *ctx, struct pb_frame *f, uint64_t v, uint64_
     return ERR_OK;
 }
 
+/*
+ * RangeRequest.sort_order and sort_target. A number that the protocol does not know ends the
+ * process of an etcd that does not check it (3.4.23 does not: a nil pointer; in a Txn of every
+ * member, each time that it reads its log). Later ones refuse it with this text.
+ */
+enum { SORT_ORDER_LAST = 2, SORT_TARGET_LAST = 4 };
+
+static enum err known_order(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    (void)ctx;
+    f->note[NOTE_BAD_SORT] |= v > SORT_ORDER_LAST;
+    *ret_v = v;
+    return ERR_OK;
+}
+
+static enum err known_target(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    (void)ctx;
+    f->note[NOTE_BAD_SORT] |= v > SORT_TARGET_LAST;
+    *ret_v = v;
+    return ERR_OK;
+}
+
+static enum err range_end(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
+{
+    enum err e = etcd_need_key(ctx, f, up, out);
+    if (f->note[NOTE_BAD_SORT] != 0)
+        etcd_pass_fault(ctx, ERR_SORT_OPTION);
+    return e;
+}
+
 static enum err begin_read(void *ctx, struct pb_frame *f, struct pb_frame *up)
 {
     (void)ctx;
@@ -107,9 +138,11 @@ static const struct pb_field range_request_fields[] = {
     [1] = {.action = PB_MAP, .map = etcd_map_key},
     [2] = {.action = PB_MAP, .droppable = true, .map = etcd_map_range_end},
     [4] = {.action = PB_NUMBER, .number = note_revision},
+    [5] = {.action = PB_NUMBER, .number = known_order},
+    [6] = {.action = PB_NUMBER, .number = known_target},
 };
 const struct pb_message etcd_range_request = {range_request_fields, ARRAY_LEN(range_request_fields),
-                                              begin_read, etcd_need_key, false};
+                                              begin_read, range_end, false};
 
 static const struct pb_field put_request_fields[] = {
     [1] = {.action = PB_MAP, .map = etcd_map_key},

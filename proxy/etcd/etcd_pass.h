@@ -62,6 +62,8 @@ enum err etcd_strip_lease(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *r
 enum err etcd_note_header(void *ctx, struct pb_frame *f, struct span value);
 /* pb_frame.note[] of messages with a key: whether its last occurrence was not empty. */
 enum { NOTE_HAS_KEY };
+/* Of RangeRequest: it asks for an order that does not exist. */
+enum { NOTE_BAD_SORT = 2 };
 /* pb_frame.note[] of RequestOp: it holds an operation. up is NULL outside a Txn. */
 enum { NOTE_OP_IS_SET = 1 };
 static inline void etcd_op_is_set(struct pb_frame *up)

@@ -108,6 +108,23 @@ class Policy(cases.Shared):
         self.assertIn("lease 7", self.cb.ask('call KV.Range key "seven"'))
         self.assertIn("leases { ID 7 }", self.cb.ask("call Lease.LeaseLeases "))
 
+    def test_an_order_that_does_not_exist_does_not_end_the_store(self):
+        """etcd 3.4 does not look: its process ends, and a member's again each time that it reads its log."""
+        refused = 'InvalidArgument "etcdserver: invalid sort option"'
+        self.assertEqual("OK", self.ca.ask('call KV.Put key "sorted" value "1"'))
+        for order in ("sort_target 99", "sort_target -1", "sort_order DESCEND sort_target 5", "sort_order 3", "sort_order -1"):
+            with self.subTest(order):
+                asked = 'key "sorted" ' + order
+                self.assertEqual(refused, self.ca.ask("call KV.Range " + asked))
+                for before, after in (("success { ", " }"), ("failure { ", " }"),
+                                      ("success { request_txn { failure { request_txn { success { ", " } } } } }")):
+                    self.assertEqual(refused, self.ca.ask(f"call KV.Txn {before}request_range {{ {asked} }}{after}"))
+        for beyond in ("309f8d0630ffffffff0f", "30808080801030e380808010"):  # a number of more than 32 bits, and twice
+            self.assertEqual(refused, self.ca.ask("raw /etcdserverpb.KV/Range 0a0161" + beyond))
+        self.assertEqual('InvalidArgument "etcdserver: key is not provided"', self.ca.ask("call KV.Range sort_target 99"))
+        self.assertTrue(self.etcd.running())
+        self.assertIn("count 1", self.cb.ask('call KV.Put key "sorted"') and self.ca.ask('call KV.Range key "sorted" sort_order DESCEND sort_target VALUE'))
+
     def test_a_transaction_that_writes_may_not_read_at_a_revision(self):
         self.assertRegex(
             self.ca.ask('call KV.Txn success { request_put { key "x" } } failure { request_txn '

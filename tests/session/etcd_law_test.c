@@ -8,13 +8,14 @@
 #include "support/etcd_rig.h"
 
 enum role {
-    BYTES,      /* any; passes */
-    NUMBER,     /* any; passes */
-    SUB,        /* message */
-    KEY,        /* P k */
-    END,        /* "", "\0" or P e */
-    USE_LEASE,  /* request */
-    REVISION,   /* request; not 0 */
+    BYTES,     /* any; passes */
+    NUMBER,    /* any; passes */
+    SUB,       /* message */
+    KEY,       /* P k */
+    END,       /* "", "\0" or P e */
+    USE_LEASE, /* request */
+    REVISION,
+    SORT,       /* request; not 0 */
     STORED_KEY, /* reply: cut, or foreign */
     STORED_LEASE,
 };
@@ -33,8 +34,15 @@ struct table {
     struct row rows[8];
 };
 
-static const struct table range = {
-    NEEDS_KEY, false, 2, {{1, KEY, 0, 0}, {2, END, 0, 0}, {3, NUMBER, 0, 0}, {4, REVISION, 0, 0}}};
+static const struct table range = {NEEDS_KEY,
+                                   false,
+                                   2,
+                                   {{1, KEY, 0, 0},
+                                    {2, END, 0, 0},
+                                    {3, NUMBER, 0, 0},
+                                    {4, REVISION, 0, 0},
+                                    {5, SORT, 0, 0},
+                                    {6, SORT, 0, 0}}};
 static const struct table put = {
     NEEDS_KEY, false, 2, {{1, KEY, 0, 0}, {2, BYTES, 0, 0}, {3, USE_LEASE, 0, 0}}};
 static const struct table delete = {
@@ -178,6 +186,9 @@ static void generate_field(struct rng *rng, const struct row *r, unsigned depth,
     case REVISION:
         pb_num(out, r->field, rng_below(rng, 8) == 0 ? random_number(rng) : 0);
         break;
+    case SORT:
+        pb_num(out, r->field, rng_below(rng, 30) == 0 ? random_number(rng) : rng_below(rng, 3));
+        break;
     case KEY:
         random_key(rng, out, r->field);
         break;
@@ -234,7 +245,7 @@ static void generate(struct rng *rng, const struct table *t, unsigned depth, str
 /* ---- the oracle ---- */
 
 struct verdict {
-    bool key_empty, op_unset, writes, reads_at_revision;
+    bool key_empty, bad_sort, op_unset, writes, reads_at_revision;
     unsigned ops;
     unsigned events, kept;
 };
@@ -284,6 +295,10 @@ static bool oracle_field(const struct row *r, const struct pb_got *got, struct p
         return true;
     case REVISION:
         v->reads_at_revision = v->reads_at_revision || got->v != 0;
+        pb_num(out, r->field, got->v);
+        return true;
+    case SORT: /* NONE ASCEND DESCEND; KEY VERSION CREATE MOD VALUE */
+        v->bad_sort = v->bad_sort || got->v > (r->field == 5 ? 2 : 4);
         pb_num(out, r->field, got->v);
         return true;
     case NUMBER:
@@ -410,8 +425,10 @@ static void a_request_is_mapped_as_the_oracle_maps_it(void **state)
         bool is_txn = calls[c].request == &txn;
         if (v.ops > 128)
             expect = ERR_TOO_MANY_OPS;
-        else if (v.key_empty || v.op_unset)
-            expect = e == ERR_TXN_OP_UNSET && v.op_unset ? ERR_TXN_OP_UNSET : ERR_KEY_EMPTY;
+        else if (v.key_empty || v.op_unset || v.bad_sort) /* the first that is wrong */
+            expect = e == ERR_TXN_OP_UNSET && v.op_unset  ? ERR_TXN_OP_UNSET
+                     : e == ERR_SORT_OPTION && v.bad_sort ? ERR_SORT_OPTION
+                                                          : ERR_KEY_EMPTY;
         else if (is_txn && v.writes && v.reads_at_revision)
             expect = ERR_TXN_REVISION;
         assert_int_equal(e, expect);

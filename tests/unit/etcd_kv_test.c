@@ -67,7 +67,8 @@ static void all_else_in_a_range_passes(void **state)
     (void)state;
     struct pb_build m = {0}, want = {0}, rest = {0};
     for (uint32_t field = 3; field <= 13; field++)
-        pb_num(&rest, field, field * 1000);
+        pb_num(&rest, field,
+               field == 5 || field == 6 ? 2 : field * 1000); /* an order that exists */
     pb_str(&rest, 77, "a field of the future");
     pb_str(&m, 1, "k");
     pb_raw(&m, rest.b, rest.n);
@@ -77,6 +78,25 @@ static void all_else_in_a_range_passes(void **state)
     assert_int_equal(rig_ask(&rig, &m), ERR_OK);
     assert_asked(&rig, &want);
     rig_close(&rig);
+}
+
+static void an_order_that_does_not_exist_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t field;
+        uint64_t last; /* etcd rpc.proto RangeRequest.SortOrder, SortTarget */
+    } rows[] = {{5, 2}, {6, 4}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (uint64_t v = 0; v < 70; v++) {
+            uint64_t number = v < 8 ? v : UINT64_MAX >> (v - 8);
+            struct pb_build m = {0};
+            pb_str(&m, 1, "k");
+            pb_num(&m, rows[i].field, number);
+            rig_open(&rig, "/etcdserverpb.KV/Range");
+            assert_int_equal(rig_ask(&rig, &m), number <= rows[i].last ? ERR_OK : ERR_SORT_OPTION);
+            rig_close(&rig);
+        }
 }
 
 static void an_empty_key_is_refused_by_its_last_occurrence(void **state)
@@ -300,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_and_range_ends_move_into_the_slice),
         cmocka_unit_test(all_else_in_a_range_passes),
+        cmocka_unit_test(an_order_that_does_not_exist_is_refused),
         cmocka_unit_test(an_empty_key_is_refused_by_its_last_occurrence),
         cmocka_unit_test(a_put_uses_its_lease),
         cmocka_unit_test(replies_are_stripped_and_foreign_pairs_dropped),
