@@ -44,8 +44,12 @@ call KV.Range key "\x00" range_end "\x00" sort_order DESCEND sort_target VERSION
 call KV.Range key "\x00" range_end "\x00" count_only 1
 call KV.Range key "\x00" range_end "\x00" keys_only 1 serializable 1
 call KV.Range key "\x00" range_end "\x00" min_mod_revision 999999999
-call KV.Range key "a" sort_order 99
 call KV.Range key "a" revision 999999999
+call KV.Range key "a" revision -5
+call KV.Range key "\x00" range_end "\x00" limit -1
+call KV.Range key "b" range_end "a" count_only 1
+call KV.DeleteRange key "b" range_end "a" prev_kv 1
+call KV.DeleteRange key "a" range_end "a"
 call KV.Range key "first" key "a"
 call KV.Range
 call KV.Range key "" range_end "\x00"
@@ -77,11 +81,31 @@ call KV.Txn compare { key "" target VERSION version 0 }
 call KV.Txn success { request_txn { compare { target VERSION version 0 } } }
 call KV.Txn success { }
 call KV.Txn success { request_put { key "d" } } success { request_put { key "d" } }
+call KV.Txn success { request_txn { success { request_txn { success { request_range { key "" range_end "\x00" } } } } } }
+call KV.Txn success { request_txn { failure { request_txn { failure { request_put { key "" } } } } } }
+call KV.Txn success { request_txn { failure { request_txn { success { request_delete_range { key "" range_end "z" } } } } } }
+call KV.Txn success { request_txn { success { request_txn { compare { key "" target CREATE } } } } }
+call KV.Txn success { request_txn { success { request_txn { success { request_range { key "t" range_end "" } } } } } }
+call KV.Txn success { request_txn { success { request_txn { success { } } } } }
+call KV.Txn success { request_range { key "u" range_end "t" } } success { request_delete_range { key "u" range_end "t" prev_kv 1 } }
+call KV.Txn success { request_txn { success { request_range { key "u" range_end "t" } } success { request_delete_range { key "t" range_end "t" } } } }
+call KV.Txn compare { target VERSION key "u" range_end "t" version 5 } success { request_range { key "none" } }
+call KV.Txn compare { target 99 key "t" version 5 } success { request_range { key "none" } }
+call KV.Txn compare { target -1 key "t" version 5 } success { request_range { key "none" } }
+call KV.Txn compare { result 99 target VERSION key "t" version 5 } success { request_range { key "none" } }
+call KV.Txn compare { target VALUE key "t" } success { request_range { key "none" } }
 call KV.Txn success { request_put { key "d1" } } success { request_delete_range { key "d" range_end "e" } }
 call KV.Range key "d" range_end "e"
 ''' + "call KV.Txn" + "".join(f' success {{ request_put {{ key "k{i}" }} }}' for i in range(129)) + r'''
 call KV.Range key "k" range_end "l" count_only 1
 '''
+# At its limit of operations, and one over it: in each of a Txn's lists, in an inner one, and in depth.
+MANY = [f'success {{ request_put {{ key "k{i}" }} }}' for i in range(129)]
+TXN += "".join(f"call KV.Txn {' '.join(words[:n])}\n" for n in (128, 129) for words in (
+    ['compare { key "t" target VERSION version 0 }'] * 129, ['failure { request_range { key "t" } }'] * 129))
+TXN += "".join(f"call KV.Txn success {{ request_txn {{ {' '.join(MANY[:n])} }} }}\n" for n in (126, 127, 128, 129))
+TXN += "".join("call KV.Txn " + "success { request_txn { " * n + "} } " * n + "\n" for n in (127, 128, 129, 130))
+TXN += 'call KV.Range key "k" range_end "l" count_only 1\n'
 
 LEASE = r'''
 call Lease.LeaseLeases
@@ -90,6 +114,10 @@ call Lease.LeaseGrant TTL 500 ID 100
 call Lease.LeaseGrant TTL 600 ID 101
 call Lease.LeaseGrant TTL 700
 call Lease.LeaseGrant TTL 9000000001
+call Lease.LeaseGrant TTL 0
+call Lease.LeaseGrant TTL 0 ID 102
+call Lease.LeaseGrant TTL -1 ID 103
+call Lease.LeaseGrant TTL -1
 call Lease.LeaseLeases
 call KV.Put key "leased/1" value "x" lease 100
 call KV.Put key "leased/2" value "y" lease 100
@@ -98,6 +126,18 @@ call KV.Range key "leased/" range_end "leased0"
 call KV.Txn compare { target LEASE key "leased/1" lease 100 } success { request_put { key "leased/3" lease 101 } } success { request_range { key "leased/3" } }
 call KV.Txn compare { target LEASE key "leased/1" lease 101 } failure { request_range { key "leased/1" } }
 call KV.Txn success { request_put { key "leased/4" lease 4242 } }
+call KV.Txn success { request_put { key "leased/4" lease -7 } }
+call KV.Txn success { request_txn { success { request_txn { success { request_put { key "leased/4" lease 4242 } } } } } }
+call KV.Put key "leased/4" lease -1
+call KV.Put key "leased/4" lease -9223372036854775808
+call KV.Put key "leased/5" lease 0
+call KV.Txn compare { target LEASE key "leased/5" lease 0 } success { request_delete_range { key "leased/5" } }
+call KV.Txn compare { target LEASE key "leased/1" lease -1 } failure { request_range { key "leased/1" keys_only 1 } }
+call Lease.LeaseTimeToLive ID 0 keys 1
+call Lease.LeaseTimeToLive ID -1
+call Lease.LeaseRevoke ID 0
+call Lease.LeaseRevoke ID -1
+call Lease.LeaseRevoke
 call Lease.LeaseTimeToLive ID 100 keys 1
 call Lease.LeaseTimeToLive ID 101
 call Lease.LeaseTimeToLive ID 4242 keys 1
@@ -109,6 +149,10 @@ send k ID 101
 send k ID 100
 recv k
 recv k
+recv k
+send k ID 0
+recv k
+send k ID -1
 recv k
 half k
 recv k
@@ -135,6 +179,23 @@ recv w
 send w create_request { key "p" range_end "q" filters NOPUT }
 recv w
 send w create_request { key "x" watch_id 7 }
+recv w
+send w create_request { key "x" watch_id 9 range_end "\x00" prev_kv 1 }
+recv w
+send w create_request { key "e" filters 99 watch_id 21 }
+recv w
+send w create_request { key "e" range_end "" watch_id 22 }
+recv w
+send w create_request { watch_id 21 }
+recv w
+send w cancel_request { watch_id 21 }
+recv w
+send w cancel_request { watch_id 21 }
+send w cancel_request { watch_id -1 }
+send w cancel_request { watch_id 9223372036854775807 }
+send w cancel_request { watch_id 22 }
+recv w
+send w create_request { key "e" watch_id 21 }
 recv w
 send w create_request { key "z" range_end "a" }
 recv w
