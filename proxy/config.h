@@ -64,7 +64,8 @@ struct config_redirect {
 /* TLS of one plane; paths of PEM files, "" = not set. */
 struct config_tls {
     char ca[256], cert[256], key[256], server_name[256]; /* towards the servers */
-    char listen_cert[256], listen_key[256];              /* towards applications */
+    /* Towards applications; listen_ca: who signs theirs. */
+    char listen_cert[256], listen_key[256], listen_ca[256];
 };
 
 /* Patterns; the spans borrow the configuration's text. */

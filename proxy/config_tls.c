@@ -18,12 +18,14 @@ static char *place_of(struct config *c, enum option o)
         {OPTION_ETCD_SERVER_NAME, c->etcd_tls.server_name},
         {OPTION_ETCD_LISTEN_CERT, c->etcd_tls.listen_cert},
         {OPTION_ETCD_LISTEN_KEY, c->etcd_tls.listen_key},
+        {OPTION_ETCD_LISTEN_CA, c->etcd_tls.listen_ca},
         {OPTION_NATS_CA, c->nats_tls.ca},
         {OPTION_NATS_CERT, c->nats_tls.cert},
         {OPTION_NATS_KEY, c->nats_tls.key},
         {OPTION_NATS_SERVER_NAME, c->nats_tls.server_name},
         {OPTION_NATS_LISTEN_CERT, c->nats_tls.listen_cert},
         {OPTION_NATS_LISTEN_KEY, c->nats_tls.listen_key},
+        {OPTION_NATS_LISTEN_CA, c->nats_tls.listen_ca},
     };
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
         if (places[i].option == o)
@@ -56,6 +58,15 @@ static enum err check_pair(struct config_loader *l, enum option cert, enum optio
         return ERR_OK;
     return config_fail(l, "%s and %s belong together; %s is missing", option_table[cert].name,
                        option_table[key].name, option_table[has_cert ? key : cert].name);
+}
+
+/* Without TLS on the listener nobody would be asked for a certificate. */
+static enum err check_listen_ca(struct config_loader *l, enum option ca, enum option cert)
+{
+    if (!l->value[ca].is_set || l->value[cert].is_set)
+        return ERR_OK;
+    return config_fail(l, "%s is given without %s: applications would not be asked for theirs",
+                       option_table[ca].name, option_table[cert].name);
 }
 
 static bool is_asked_for(const struct config_tls *t)
@@ -105,6 +116,10 @@ enum err config_check_tls(struct config_loader *l)
     enum err e = ERR_OK;
     for (size_t i = 0; i < ARRAY_LEN(pairs) && e == ERR_OK; i++)
         e = check_pair(l, pairs[i][0], pairs[i][1]);
+    if (e == ERR_OK)
+        e = check_listen_ca(l, OPTION_ETCD_LISTEN_CA, OPTION_ETCD_LISTEN_CERT);
+    if (e == ERR_OK)
+        e = check_listen_ca(l, OPTION_NATS_LISTEN_CA, OPTION_NATS_LISTEN_CERT);
     mark_nats(l->c);
     return e == ERR_OK ? check_etcd(l) : e;
 }

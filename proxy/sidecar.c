@@ -28,7 +28,8 @@ static struct tls_names tls_names(const struct config_tls *t)
                               .key = t->key,
                               .server_name = t->server_name,
                               .listen_cert = t->listen_cert,
-                              .listen_key = t->listen_key};
+                              .listen_key = t->listen_key,
+                              .listen_ca = t->listen_ca};
 }
 
 /* Make the context that a plane would make, and throw it away. */

@@ -16,7 +16,7 @@ const char *tls_context_path(const struct tls_context *c, enum tls_file file)
 {
     const struct tls_names *n = &c->options.names;
     const char *const client[TLS_FILES] = {n->ca, n->cert, n->key};
-    const char *const server[TLS_FILES] = {NULL, n->listen_cert, n->listen_key};
+    const char *const server[TLS_FILES] = {n->listen_ca, n->listen_cert, n->listen_key};
     const char *path = c->options.is_server ? server[file] : client[file];
     return tls_is_set(path) ? path : NULL;
 }
@@ -117,17 +117,18 @@ static enum err load_identity(const struct tls_context *c, SSL_CTX *ssl, struct 
 
 static enum err load_trust(const struct tls_context *c, SSL_CTX *ssl, struct buf *error)
 {
-    if (c->options.is_server)
-        return ERR_OK;
-    c->lib->SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     const char *ca = tls_context_path(c, TLS_FILE_CA);
+    if (c->options.is_server && ca == NULL)
+        return ERR_OK;
+    c->lib->SSL_CTX_set_verify(
+        ssl, SSL_VERIFY_PEER | (c->options.is_server ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
     if (ca == NULL)
         return c->lib->SSL_CTX_set_default_verify_paths(ssl) == 1 ? ERR_OK : ERR_NOMEM;
     if (c->lib->SSL_CTX_load_verify_file(ssl, ca) == 1)
         return ERR_OK;
     return wrong_content(c, TLS_FILE_CA,
                          "there is no usable certificate; it is a PEM file of the authorities that "
-                         "sign the server's",
+                         "sign the other side's",
                          error);
 }
 

@@ -25,13 +25,15 @@ struct tls_context;
 struct tls_names {
     const char *ca, *cert, *key, *server_name; /* upstream */
     const char *listen_cert, *listen_key;      /* of the listener; both or none */
+    const char *listen_ca; /* who signs the certificates that its peers must then show */
 };
 
 struct tls_options {
     bool is_server;
     const char *plane; /* "etcd", "nats": begins the names of its options; static */
     /* Clients: without ca the system's certificates, without server_name the host that is dialled;
-     * cert and key both or none. Servers: listen_cert and listen_key. */
+     * cert and key both or none. Servers: listen_cert and listen_key; with listen_ca peers without
+     * a certificate of these authorities are refused, whatever their name. */
     struct tls_names names;
     bool is_http2; /* ALPN h2 */
     bool is_http1; /* server: ALPN http/1.1 and nothing else */

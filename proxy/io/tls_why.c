@@ -112,6 +112,13 @@ static void explain_server(const struct tls *t, int code, const char *reason,
                  "authority that signed it",
                  tls_context_path(t->ctx, TLS_FILE_CERT), reason);
         break;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+        snprintf(text, TLS_WHY_BYTES,
+                 "TLS: the application must show a valid certificate that is signed by an "
+                 "authority of %s (%s)",
+                 tls_context_path(t->ctx, TLS_FILE_CA), reason);
+        break;
     default:
         snprintf(text, TLS_WHY_BYTES, "TLS: %s", reason);
     }

@@ -195,6 +195,46 @@ static void a_server_that_is_not_to_be_trusted_is_left_with_the_reason(void **st
     world_close(&w);
 }
 
+/* The listener asks for one; stem: the application's, NULL: it has none. */
+static void an_application_without_a_certificate_of_the_authority_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stem;
+        bool is_let_in;
+    } rows[] = {{NULL, false}, {"stranger", false}, {"expired", false}, {"client", true}};
+    certs_make(&certs, "stranger", "other", "DNS:client", 2);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char ca[CERTS_PATH_BYTES], cert[CERTS_PATH_BYTES], key[CERTS_PATH_BYTES], file[32];
+        struct world w;
+        struct buf error = {0};
+        world_open(&w, "server", "ca.pem", NULL);
+        tls_context_free(&w.app);
+        tls_context_free(&w.up);
+        struct tls_names names = server_names("server");
+        names.ca = names.listen_ca = certs_path(&certs, "ca.pem", ca);
+        assert_int_equal(new_context(&w, true, names, &w.app, &error), ERR_OK);
+        if (rows[i].stem != NULL) {
+            snprintf(file, sizeof file, "%s.pem", rows[i].stem);
+            names.cert = certs_path(&certs, file, cert);
+            snprintf(file, sizeof file, "%s.key", rows[i].stem);
+            names.key = certs_path(&certs, file, key);
+        }
+        assert_int_equal(new_context(&w, false, names, &w.up, &error), ERR_OK);
+        dial(&w);
+        say(&w.client, "secret");
+        if (rows[i].is_let_in) {
+            hear(&w.l, &w.server, "secret");
+        } else {
+            WAIT_FOR(&w.l, w.client.ended && w.server.ended);
+            assert_false(w.server.connected);
+            assert_int_equal(w.server.bytes, 0);
+        }
+        assert_int_equal(w.l.counters.n[COUNTER_BAD_ETCD_TLS], !rows[i].is_let_in);
+        world_close(&w);
+    }
+}
+
 static void a_peer_without_tls_is_told_apart(void **state)
 {
     (void)state;
@@ -355,6 +395,7 @@ int main(void)
         cmocka_unit_test(what_is_said_arrives_in_both_directions),
         cmocka_unit_test(much_passes_whole_while_the_reader_stops_and_goes),
         cmocka_unit_test(a_server_that_is_not_to_be_trusted_is_left_with_the_reason),
+        cmocka_unit_test(an_application_without_a_certificate_of_the_authority_is_refused),
         cmocka_unit_test(a_peer_without_tls_is_told_apart),
         cmocka_unit_test(closing_works_at_every_moment),
         cmocka_unit_test(files_that_cannot_be_used_are_named_with_what_mends_it),

@@ -176,6 +176,12 @@ static const struct {
      "nats-cert and nats-key belong together; nats-key is missing"},
     {{.argv = {UP, "--etcd-listen-key=k"}},
      "etcd-listen-cert and etcd-listen-key belong together; etcd-listen-cert is missing"},
+    {{.argv = {UP, "--nats-listen-ca=c"}},
+     "nats-listen-ca is given without nats-listen-cert: applications would not be asked for "
+     "theirs"},
+    {{.argv = {UP, "--etcd-listen-ca=c"}},
+     "etcd-listen-ca is given without etcd-listen-cert: applications would not be asked for "
+     "theirs"},
     {{.argv = {UP, "--nats-tls=never"}}, "--nats-tls \"never\": auto or first is possible"},
     {{.argv = {"--nats-upstream", "https://n"}},
      "--nats-upstream \"https://n\": the scheme of a NATS server is nats or tls"},
