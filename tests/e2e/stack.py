@@ -316,11 +316,14 @@ class Stack:
     def process(self, name, argv, **kwargs):
         return self._start(Process, name, argv, self.directory, **kwargs)
 
+    def lines(self, name, argv):
+        return self._start(Lines, name, self.directory, argv)
+
     def etcd_client(self, addr, name="etcd-client"):
-        return self._start(Lines, name, self.directory, [os.environ["ETCD_CLIENT"], addr])
+        return self.lines(name, [os.environ["ETCD_CLIENT"], addr])
 
     def nats_client(self, url, name="nats-client"):
-        return self._start(Lines, name, self.directory, [os.environ["NATS_CLIENT"], url])
+        return self.lines(name, [os.environ["NATS_CLIENT"], url])
 
     def path(self, name):
         return os.path.join(self.directory, name)

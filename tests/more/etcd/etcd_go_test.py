@@ -46,6 +46,17 @@ class Go(unittest.TestCase):
                     choose(None)
                     cases.check_stored_keys(store)
 
+    def test_a_parent_does_not_wait_for_what_a_child_holds(self):
+        with real.Stack("go") as stack:
+            store = stack.etcd()
+            child, *parents = [stack.sidecar(n, store, args=("--view", v))
+                               for n, v in (("a/child", "own"), ("a", "subtree"), ("default", "subtree"))]
+            holder = stack.lines("holder", [PROGRAM, "hold", child.etcd_url])
+            self.assertEqual("holding", holder.answer(60))
+            self.program("recipes", *[p.etcd_url for p in parents])
+            holder.popen.stdin.close()
+            self.assertEqual("OK", holder.answer(60))
+
     def test_range_stream(self):
         choose("3.7")
         with real.Stack("go") as stack:

@@ -6,6 +6,7 @@
 //	                               different tenants
 //	program linear URL SECONDS     works while servers are killed and stopped around it, then judges: keys
 //	                               with porcupine, a watch by its laws
+//	program hold URL               holds all that the recipes use until its input ends
 //	program stream URL             KV.RangeStream, of etcd 3.7
 //
 // Exit status 0 and "OK" as the last line, or what is wrong.
@@ -42,7 +43,7 @@ func check(is bool, format string, args ...any) {
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: program recipes URL... | linear URL SECONDS | stream URL")
+		fmt.Fprintln(os.Stderr, "usage: program recipes URL... | hold URL | linear URL SECONDS | stream URL")
 		os.Exit(2)
 	}
 	switch os.Args[1] {
@@ -52,6 +53,8 @@ func main() {
 		seconds, err := strconv.Atoi(os.Args[3])
 		must(err)
 		linear(os.Args[2], time.Duration(seconds)*time.Second)
+	case "hold":
+		hold(os.Args[2])
 	case "stream":
 		stream(os.Args[2])
 	}

@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -35,6 +37,31 @@ func recipes(urls []string) {
 		})
 		fmt.Println(r.name)
 	}
+}
+
+// hold takes every name that the recipes use and keeps it until standard input ends: whoever sees it there
+// would wait for it, or take it for his own.
+func hold(url string) {
+	t := &tenant{"holder", url, connect(url)}
+	s := t.session()
+	must(concurrency.NewMutex(s, "/the/lock").Lock(within(60)))
+	must(concurrency.NewElection(s, "/boss").Campaign(within(60), t.name))
+	must(recipe.NewBarrier(t.c, "/barrier").Hold())
+	must(recipe.NewRWMutex(s, "/rw").Lock())
+	must(recipe.NewQueue(t.c, "/queue").Enqueue(t.name))
+	must(recipe.NewPriorityQueue(t.c, "/priority").Enqueue(t.name, 0))
+	for _, key := range []string{"account/0", "leased/0", "w/0"} {
+		_, err := t.c.Put(within(20), key, t.name)
+		must(err)
+	}
+	fmt.Println("holding")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	leader, err := concurrency.NewElection(s, "/boss").Leader(within(20))
+	must(err)
+	check(string(leader.Kvs[0].Value) == t.name, "%s follows %s", t.name, leader.Kvs[0].Value)
+	v, err := recipe.NewQueue(t.c, "/queue").Dequeue()
+	must(err)
+	check(v == t.name, "%s dequeues %s", t.name, v)
 }
 
 // each runs f(0) … f(n-1) at once and waits for all.
