@@ -259,6 +259,53 @@ static void keep_alives_under_way_are_answered(void **state)
     end(&w);
 }
 
+/* Many leases on one stream, each twice, among ids that do not exist: answered in their order. */
+static void keep_alives_of_many_leases_stay_in_order(void **state)
+{
+    (void)state;
+    enum { LEASES = 100, PINGS = 3 * LEASES, TTL = 600 };
+    struct world w;
+    struct app_call c, alive;
+    struct pb_build m = {0};
+    begin(&w, "leases", etcd_app_addr("127.0.0.1", own.port), "bh/");
+    for (unsigned i = 0; i < LEASES; i++) {
+        m.n = 0;
+        pb_num(&m, 1, TTL + i);
+        pb_num(&m, 2, 1000 + i);
+        app_unary(&w.app, &c, "/etcdserverpb.Lease/LeaseGrant", pb_built(&m));
+        WAIT_FOR(&w.l, c.closed);
+        assert_int_equal(c.grpc_status, 0);
+        app_call_end(&c);
+    }
+    app_call_open(&w.app, &alive, "/etcdserverpb.Lease/LeaseKeepAlive");
+    for (unsigned i = 0; i < PINGS; i++) {
+        if (i == PINGS / 3) {
+            WAIT_FOR(&w.l, app_reply(&alive, i - 1).p != NULL);
+            etcd_server_signal(&own, SIGSTOP); /* what follows is under way when it dies */
+        }
+        m.n = 0;
+        pb_num(&m, 1, 1000 + i * 7 % (LEASES + LEASES / 2));
+        app_message(&alive, pb_built(&m), i == PINGS - 1);
+    }
+    uint64_t before = w.l.counters.n[COUNTER_ETCD_TX_UP];
+    WAIT_FOR(&w.l, w.l.counters.n[COUNTER_ETCD_TX_UP] > before);
+    etcd_server_signal(&own, SIGKILL);
+    WAIT_FOR(&w.l, !ready(&w));
+    restart(&w);
+    WAIT_FOR(&w.l, alive.closed);
+    assert_int_equal(alive.grpc_status, 0);
+    for (unsigned i = 0; i < PINGS; i++) {
+        unsigned lease = i * 7 % (LEASES + LEASES / 2);
+        struct span reply = app_reply(&alive, i);
+        assert_non_null(reply.p);
+        assert_int_equal(pb_find(reply, 2, 0).v, 1000 + lease);
+        assert_int_equal(pb_find(reply, 3, 0).v, lease < LEASES ? TTL + lease : 0);
+    }
+    assert_null(app_reply(&alive, PINGS).p);
+    app_call_end(&alive);
+    end(&w);
+}
+
 static void streams_that_wait_to_go_on_can_be_cancelled_and_drained(void **state)
 {
     (void)state;
@@ -285,7 +332,8 @@ static void streams_that_wait_to_go_on_can_be_cancelled_and_drained(void **state
 static void thousands_of_watches_go_on(void **state)
 {
     (void)state;
-    enum { N = LIMIT_CALLS_WAITING + 500 };
+    enum { N = 10000 };
+    assert_true((int)N > (int)LIMIT_CALLS_WAITING);
     static struct app_call watch[N];
     struct world w;
     begin(&w, "many", etcd_app_addr("127.0.0.1", own.port), "bh/");
@@ -331,6 +379,7 @@ int main(void)
         cmocka_unit_test(a_watch_shows_everything_once_and_in_order),
         cmocka_unit_test(a_compaction_meanwhile_is_told_as_one),
         cmocka_unit_test(keep_alives_under_way_are_answered),
+        cmocka_unit_test(keep_alives_of_many_leases_stay_in_order),
         cmocka_unit_test(thousands_of_watches_go_on),
         cmocka_unit_test(streams_that_wait_to_go_on_can_be_cancelled_and_drained),
     };
