@@ -21,6 +21,7 @@ int cmd_health(const struct config *c);
 int cmd_wait(const struct config *c);
 int cmd_drain(const struct config *c);
 int cmd_redirect(const struct config *c);
+int cmd_gc(const struct config *c);
 
 /* "bulkhead: <text>" on standard error, for what sidecar_open and the like say; returns the status
  * that goes with e. */

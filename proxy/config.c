@@ -60,7 +60,7 @@ static const char *default_of(const struct config_loader *l, enum option o)
     bool is_run = l->in->command == COMMAND_RUN;
     if (is_run && (o == OPTION_ETCD_LISTEN || o == OPTION_NATS_LISTEN))
         return "127.0.0.1:0"; /* somebody else may have the usual ports of this machine */
-    if (is_run && o == OPTION_LOG_LEVEL)
+    if ((is_run || l->in->command == COMMAND_GC) && o == OPTION_LOG_LEVEL)
         return "warn"; /* standard error is the command's too */
     if (l->in->command == COMMAND_REDIRECT && o == OPTION_INTERCEPT_LISTEN)
         return "127.0.0.1:15379,[::1]:15379";

@@ -35,7 +35,8 @@ enum config_command {
     COMMAND_HEALTH = 8,
     COMMAND_WAIT = 16,
     COMMAND_DRAIN = 32,
-    COMMAND_REDIRECT = 64
+    COMMAND_REDIRECT = 64,
+    COMMAND_GC = 128
 };
 enum config_view { VIEW_OWN, VIEW_SUBTREE };
 /* Where a value came from, weakest first. */

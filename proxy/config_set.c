@@ -513,6 +513,9 @@ static enum err check_whole(struct config_loader *l)
         return check_asked(l);
     if (l->in->command == COMMAND_REDIRECT)
         return config_check_redirect(l);
+    if (l->in->command == COMMAND_GC && c->etcd_upstream.n == 0)
+        return config_fail(l, "which etcd? name it with --etcd-upstream URL or "
+                              "BULKHEAD_ETCD_UPSTREAM");
     if (c->etcd_upstream.n == 0 && c->nats_upstream.n == 0)
         return config_fail(l,
                            "there is no upstream: give --etcd-upstream, --nats-upstream or both, "

@@ -94,6 +94,9 @@ enum {
      * streams that one connection remembers. */
     LIMIT_NATS_VIEW_BYTES = 16 * 1024,
     LIMIT_NATS_VIEW_STREAMS = 16,
+    /* How long `gc` leaves a marked entry to the sidecars that watch it, ms. A watch tells them
+     * within milliseconds; this is for machines that are busy. */
+    LIMIT_GC_WAIT_MS = 3000,
     /* Requests to JetStream's API that one connection waits for; the oldest one is forgotten.
      * Clients wait for one, administration tools for a few. */
     LIMIT_NATS_JS_PENDING = 256,

@@ -34,6 +34,10 @@ static const struct command {
      "Install the rules that redirect a pod's connections to stores to its sidecar, and\n"
      "prove them. Needs the capability NET_ADMIN and the pod's network namespace, so it\n"
      "is for an init container. Can be run again.\n"},
+    {"gc", COMMAND_GC, cmd_gc, "bulkhead gc [--dry-run] [OPTION...]",
+     "Remove a namespace that is over from the store's registry, if it holds no key and\n"
+     "no lease, and no sidecar of it objects. Exit status 0: it is removed; 1: it is\n"
+     "not, and standard output says why.\n"},
 };
 
 static int help(const struct command *command)

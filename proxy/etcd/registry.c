@@ -18,11 +18,19 @@
 
 /* Field numbers of rpc.proto and kv.proto, by message. */
 enum { COMPARE_RESULT = 1, COMPARE_TARGET = 2, COMPARE_KEY = 3, COMPARE_VERSION = 4 };
-enum { RESULT_EQUAL = 0, TARGET_VERSION = 0 };
+enum { COMPARE_CREATE = 5, COMPARE_VALUE = 7, TARGET_VALUE = 3 };
+enum { RESULT_EQUAL = 0, TARGET_VERSION = 0, TARGET_CREATE = 1 };
 enum { TXN_COMPARE = 1, TXN_SUCCESS = 2, TXN_FAILURE = 3 };
 enum { OP_RANGE = 1, OP_PUT = 2 };
-enum { KEY = 1, PUT_VALUE = 2 };
-enum { REPLY_HEADER = 1, RANGE_KVS = 2, KV_VALUE = 5, TXN_SUCCEEDED = 2, TXN_RESPONSES = 3 };
+enum { KEY = 1, PUT_VALUE = 2, PUT_IGNORE_VALUE = 5 };
+enum {
+    REPLY_HEADER = 1,
+    RANGE_KVS = 2,
+    KV_CREATE = 2,
+    KV_VALUE = 5,
+    TXN_SUCCEEDED = 2,
+    TXN_RESPONSES = 3
+};
 
 static const struct span layout_version = {(const uint8_t *)"1", 1};
 
@@ -103,6 +111,37 @@ static void write_put(struct pb_writer *w, const struct registry *r, enum key_of
     pb_write_end(w, op);
 }
 
+static void write_compare_tag(struct pb_writer *w, const struct registry *r)
+{
+    if (!r->tag_is_own) {
+        write_compare_absent(w, r, KEY_TAG);
+        return;
+    }
+    size_t compare = pb_write_begin(w, TXN_COMPARE);
+    pb_write_number(w, COMPARE_RESULT, RESULT_EQUAL);
+    pb_write_number(w, COMPARE_TARGET, TARGET_VALUE);
+    write_key(w, r, COMPARE_KEY, KEY_TAG);
+    pb_write_bytes(w, COMPARE_VALUE, span_str(r->path->text));
+    pb_write_end(w, compare);
+}
+
+/* The entry stays as it is, but for its mod_revision. */
+static void write_touch(struct pb_writer *w, const struct registry *r)
+{
+    size_t compare = pb_write_begin(w, TXN_COMPARE);
+    pb_write_number(w, COMPARE_RESULT, RESULT_EQUAL);
+    pb_write_number(w, COMPARE_TARGET, TARGET_CREATE);
+    write_key(w, r, COMPARE_KEY, KEY_ENTRY);
+    pb_write_number(w, COMPARE_CREATE, r->created);
+    pb_write_end(w, compare);
+    size_t op = pb_write_begin(w, TXN_SUCCESS);
+    size_t put = pb_write_begin(w, OP_PUT);
+    write_key(w, r, KEY, KEY_ENTRY);
+    pb_write_number(w, PUT_IGNORE_VALUE, 1);
+    pb_write_end(w, put);
+    pb_write_end(w, op);
+}
+
 /* What a Txn that fails answers with. */
 static void write_read(struct pb_writer *w, const struct registry *r, enum key_of which)
 {
@@ -124,13 +163,15 @@ enum err registry_next(const struct registry *r, struct buf *out, struct span *r
     } else if (r->state == REGISTRY_WRITE_VERSION) {
         write_compare_absent(&w, r, KEY_VERSION);
         write_put(&w, r, KEY_VERSION);
+    } else if (r->state == REGISTRY_TOUCH) {
+        write_touch(&w, r);
     } else if (r->state == REGISTRY_COMPARE) {
         write_compare_absent(&w, r, KEY_PATTERNS);
         write_put(&w, r, KEY_PATTERNS);
         write_read(&w, r, KEY_PATTERNS);
     } else {
         write_compare_absent(&w, r, KEY_ENTRY);
-        write_compare_absent(&w, r, KEY_TAG);
+        write_compare_tag(&w, r);
         write_put(&w, r, KEY_ENTRY);
         write_put(&w, r, KEY_TAG);
         /* Which of the two was there decides what comes next. */
@@ -179,15 +220,17 @@ static bool find_number(struct span message, uint32_t number, uint64_t *ret_v)
     return true;
 }
 
-/* RangeResponse of one key: its value, if there is one. */
-static bool find_value(struct span reply, struct span *ret_value, bool *ret_found)
+/* RangeResponse of one key: its value and when it was created, if it is there. */
+static bool find_value(struct span reply, struct span *ret_value, uint64_t *ret_created,
+                       bool *ret_found)
 {
     struct span kv;
     bool has_value;
     if (!find_bytes(reply, RANGE_KVS, &kv, ret_found))
         return false;
     *ret_value = SPAN_NONE;
-    return !*ret_found || find_bytes(kv, KV_VALUE, ret_value, &has_value);
+    return !*ret_found || (find_bytes(kv, KV_VALUE, ret_value, &has_value) &&
+                           find_number(kv, KV_CREATE, ret_created));
 }
 
 static enum err again(struct registry *r, enum registry_state next)
@@ -201,14 +244,16 @@ static enum err done(struct registry *r, struct etcd_ns *ns)
     r->state = r->patterns == 0 ? REGISTRY_DONE : REGISTRY_COMPARE;
     ns->tag = r->tag;
     ns->has_tag = true;
+    r->written = ns->revision; /* of the reply's header, which is noted first */
     return ERR_OK;
 }
 
 static enum err feed_version(struct registry *r, struct span reply)
 {
     struct span value;
+    uint64_t created;
     bool found;
-    if (!find_value(reply, &value, &found))
+    if (!find_value(reply, &value, &created, &found))
         return ERR_UPSTREAM_PROTOCOL;
     if (!found) {
         r->state = REGISTRY_WRITE_VERSION;
@@ -220,18 +265,26 @@ static enum err feed_version(struct registry *r, struct span reply)
     return ERR_OK;
 }
 
-static enum err feed_entry(struct registry *r, struct span reply, struct etcd_ns *ns)
+static enum err feed_entry(struct registry *r, struct span reply)
 {
     struct span value;
     bool found;
-    if (!find_value(reply, &value, &found))
+    if (!find_value(reply, &value, &r->created, &found))
         return ERR_UPSTREAM_PROTOCOL;
     if (!found) {
         r->state = REGISTRY_CLAIM;
         return ERR_OK;
     }
-    enum err e = registry_parse_entry(value, &r->tag);
-    return e == ERR_OK ? done(r, ns) : ERR_REGISTRY_ENTRY;
+    r->state = REGISTRY_TOUCH;
+    return registry_parse_entry(value, &r->tag) == ERR_OK ? ERR_OK : ERR_REGISTRY_ENTRY;
+}
+
+static enum err feed_touch(struct registry *r, struct span reply, struct etcd_ns *ns)
+{
+    uint64_t succeeded;
+    if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
+        return ERR_UPSTREAM_PROTOCOL;
+    return succeeded != 0 ? done(r, ns) : again(r, REGISTRY_READ_ENTRY);
 }
 
 /* The one key that a failed Txn has read: kv, if it is there. */
@@ -258,6 +311,9 @@ static enum err feed_claim(struct registry *r, struct span reply, struct etcd_ns
         return ERR_UPSTREAM_PROTOCOL;
     if (has_entry)
         return again(r, REGISTRY_READ_ENTRY);
+    r->tag_is_own = !r->tag_is_own;
+    if (r->tag_is_own)
+        return ERR_OK;
     r->tag = (r->tag + 1) % LEASE_TAG_COUNT;
     return ++r->tries >= REGISTRY_TAG_TRIES ? ERR_REGISTRY_TAGS : ERR_OK;
 }
@@ -298,7 +354,9 @@ enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns
         r->state = REGISTRY_READ_ENTRY;
         return ERR_OK;
     case REGISTRY_READ_ENTRY:
-        return feed_entry(r, reply, ns);
+        return feed_entry(r, reply);
+    case REGISTRY_TOUCH:
+        return feed_touch(r, reply, ns);
     case REGISTRY_CLAIM:
         return feed_claim(r, reply, ns);
     case REGISTRY_COMPARE:

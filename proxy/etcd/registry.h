@@ -2,13 +2,18 @@
 /*
  * registry - settle a namespace's entry and lease tag in the store (design.md 4.1, 4.4); pure.
  *
- *   READ_VERSION -- "1" ----------------------> READ_ENTRY -- there ---------------> DONE
+ *   READ_VERSION -- "1" ----------------------> READ_ENTRY -- there --> TOUCH (Txn) --> DONE
  *        |  ^                                     |    ^
  *      absent \-- somebody else was first      absent  \-- entry appeared --\
  *        v     |                                  v                          |
  *   WRITE_VERSION (Txn) -- won --> READ_ENTRY   CLAIM (Txn) -- won -------------> DONE
  *                                                 ^   |
- *                                                 \---/ the tag is taken: the next one
+ *                                                 \---/ the tag is taken: by this namespace itself,
+ *                                                       whose entry was lost? else the next one
+ *
+ * TOUCH writes the entry's own value once more, if it is still the one that was read, else it is
+ * back to READ_ENTRY. So an entry has a new mod_revision for each sidecar that has begun to use it,
+ * and registry_gc, which has read it before, leaves it alone.
  *
  * Before DONE stands COMPARE (Txn) where there is a hash of patterns to compare; the namespace has
  * its tag by then, and whatever comes of COMPARE it keeps it.
@@ -35,6 +40,7 @@ enum registry_state {
     REGISTRY_READ_VERSION,
     REGISTRY_WRITE_VERSION,
     REGISTRY_READ_ENTRY,
+    REGISTRY_TOUCH,
     REGISTRY_CLAIM,
     REGISTRY_COMPARE,
     REGISTRY_DONE
@@ -49,6 +55,9 @@ struct registry {
     uint32_t tag;               /* the one being tried; settled in DONE */
     unsigned tries;             /* tags found taken */
     unsigned rounds;            /* times that somebody else was first */
+    bool tag_is_own;            /* CLAIM: the tag is there, as this namespace's; else absent */
+    uint64_t created;           /* TOUCH: the entry's create_revision */
+    int64_t written;            /* from COMPARE on: the revision at which the entry was ours */
     uint64_t patterns;          /* policy/pattern_hash of this sidecar; 0: nothing to compare */
     bool patterns_differ;       /* in DONE: the store has another's hash */
 };
@@ -68,6 +77,9 @@ enum err registry_next(const struct registry *r, struct buf *out,
  * REGISTRY_ROUNDS times.
  */
 enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns) ATTR_MUST_USE;
+
+/* What the value of an entry begins with that registry_gc is about to remove. */
+#define REGISTRY_MARK "{\"gc\":\""
 
 /* The entry's value, appended; and the tag in one. ERR_CONFIG: not such a value. */
 enum err registry_write_entry(uint64_t created_ms, uint32_t tag, struct buf *out) ATTR_MUST_USE;

@@ -45,6 +45,25 @@ static void say_compared(struct etcd_enroll *e)
                   "namespace", ns_path_name(e->path), NULL);
 }
 
+static void on_again(struct entry_watch *w)
+{
+    struct etcd_enroll *e = w->owner;
+    log_event(LOG_WARN, "somebody removes this namespace from the registry; it is registered again",
+              "namespace", ns_path_name(e->path), NULL);
+    etcd_enroll_start(e);
+}
+
+/* Without it the entry is only looked after at the next connection. */
+static void watch_entry(struct etcd_enroll *e)
+{
+    struct h2_client *client = etcd_link_client(e->link);
+    e->watch.owner = e;
+    e->watch.on_again = on_again;
+    if (client == NULL || entry_watch_begin(&e->watch, client, e->auth, &e->registry) != ERR_OK)
+        log_event(LOG_WARN, "the namespace's entry is not watched", "namespace",
+                  ns_path_name(e->path), NULL);
+}
+
 static void fail(struct etcd_enroll *e, enum err error, struct span detail)
 {
     char text[160];
@@ -56,6 +75,7 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
         log_event(LOG_WARN, "the view's patterns cannot be compared with other sidecars'", "reason",
                   err_info(error)->text, "etcd", text, NULL);
         end(e);
+        watch_entry(e);
         return;
     }
     log_event(etcd_enroll_is_refused(error) ? LOG_ERROR : LOG_WARN,
@@ -69,7 +89,8 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
                     : ms > LIMIT_BACKOFF_MAX_MS ? LIMIT_BACKOFF_MAX_MS
                                                 : ms;
     uv_timer_start(&e->timer, on_timer, e->backoff_ms, 0);
-    e->on_failed(e);
+    if (!e->ns->has_tag)
+        e->on_failed(e);
 }
 
 /* -- one request -- */
@@ -83,7 +104,8 @@ static enum err ask(struct etcd_enroll *e)
     struct span method;
     enum err error = buf_append(&e->request, span_of(head, sizeof head));
     if (error == ERR_OK)
-        error = registry_next(&e->registry, &e->request, &method);
+        error = e->gc != NULL ? registry_gc_next(e->gc, &e->request, &method)
+                              : registry_next(&e->registry, &e->request, &method);
     if (error != ERR_OK)
         return error;
     grpc_frame_head(e->request.data + e->request.head,
@@ -106,6 +128,23 @@ static enum err ask(struct etcd_enroll *e)
     return h2_client_request(client, &e->up, nv, n);
 }
 
+static void go_on_gc(struct etcd_enroll *e)
+{
+    if (e->gc->state >= REGISTRY_GC_DONE) {
+        end(e);
+        e->on_done(e);
+        return;
+    }
+    if (e->gc->state == REGISTRY_GC_WAIT) {
+        forget_request(e);
+        uv_timer_start(&e->timer, on_timer, LIMIT_GC_WAIT_MS, 0);
+        return;
+    }
+    enum err error = ask(e);
+    if (error != ERR_OK)
+        fail(e, error, SPAN_NONE);
+}
+
 static void go_on(struct etcd_enroll *e)
 {
     bool is_settled = e->registry.state >= REGISTRY_COMPARE;
@@ -119,6 +158,7 @@ static void go_on(struct etcd_enroll *e)
         end(e);
         if (e->patterns != 0)
             say_compared(e);
+        watch_entry(e);
         return;
     }
     enum err error = ask(e);
@@ -128,8 +168,9 @@ static void go_on(struct etcd_enroll *e)
 
 void etcd_enroll_start(struct etcd_enroll *e)
 {
-    if (e->state == ETCD_ENROLL_DONE || e->state == ETCD_ENROLL_ASKING)
+    if (e->state == ETCD_ENROLL_ASKING || (e->gc != NULL && e->state == ETCD_ENROLL_DONE))
         return;
+    entry_watch_end(&e->watch);
     if (!etcd_auth_allows(e->auth, ETCD_LANE_UNARY)) {
         e->state = ETCD_ENROLL_IDLE; /* begun again when there is a token */
         etcd_auth_want(e->auth, ETCD_LANE_UNARY);
@@ -143,8 +184,15 @@ void etcd_enroll_start(struct etcd_enroll *e)
     if (e->error == ERR_REGISTRY_TAGS) /* go on behind those that were taken */
         e->registry.tag = beyond;
     e->registry.patterns = e->patterns;
+    if (e->ns->has_tag) /* leases that have it are alive */
+        e->registry.tag = e->ns->tag;
     e->state = ETCD_ENROLL_ASKING;
-    go_on(e);
+    if (e->gc == NULL) {
+        go_on(e);
+        return;
+    }
+    registry_gc_again(e->gc);
+    go_on_gc(e);
 }
 
 /* -- its reply -- */
@@ -155,7 +203,8 @@ static void on_data(struct h2_up_stream *up, struct span in)
     enum err error = ERR_OK;
     h2_client_consume(up, in.n);
     while (grpc_reader_next(&e->reader, &in, &message, &error)) {
-        error = registry_feed(&e->registry, message, e->ns);
+        error = e->gc != NULL ? registry_gc_feed(e->gc, message)
+                              : registry_feed(&e->registry, message, e->ns);
         e->replied = true;
         if (error != ERR_OK)
             break;
@@ -176,6 +225,8 @@ static void on_trailers(struct h2_up_stream *up, struct span fields)
         fail(e, ERR_NO_UPSTREAM, text);
     } else if (!e->replied) {
         fail(e, ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
+    } else if (e->gc != NULL) {
+        go_on_gc(e);
     } else {
         go_on(e);
     }
@@ -217,6 +268,11 @@ static const struct h2_up_handler up_events = {.on_head = on_head,
 static void on_timer(uv_timer_t *timer)
 {
     struct etcd_enroll *e = timer->data;
+    if (e->state == ETCD_ENROLL_ASKING && e->gc != NULL && e->gc->state == REGISTRY_GC_WAIT) {
+        registry_gc_waited(e->gc);
+        go_on_gc(e);
+        return;
+    }
     if (e->state == ETCD_ENROLL_ASKING) {
         fail(e, ERR_DEADLINE, SPAN_NONE);
         return;
@@ -242,5 +298,6 @@ static void on_timer_closed(uv_handle_t *handle)
 void etcd_enroll_close(struct etcd_enroll *e)
 {
     forget_request(e);
+    entry_watch_end(&e->watch);
     uv_close((uv_handle_t *)&e->timer, on_timer_closed);
 }

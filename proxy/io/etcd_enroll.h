@@ -9,6 +9,9 @@
  *    │                             v any error, or no reply within LIMIT_DIAL_MS
  *    └────── time is up ──────── BACKOFF
  *
+ * DONE begins again with the next connection, or when the entry is seen to vanish: it is watched.
+ * What the namespace was given, it keeps meanwhile, and its calls go on.
+ *
  * on_done is called as soon as the namespace has its tag; the hash of the view's patterns is
  * compared afterwards, and whatever comes of it, nobody waits for it or is refused because of it: a
  * mismatch is a warning and a gauge.
@@ -19,7 +22,9 @@
 #define IO_ETCD_ENROLL_H
 
 #include "etcd/registry.h"
+#include "etcd/registry_gc.h"
 #include "io/etcd_auth.h"
+#include "io/etcd_entry_watch.h"
 #include "wire/grpc_frame.h"
 
 enum etcd_enroll_state {
@@ -35,6 +40,7 @@ struct etcd_enroll {
     const struct ns_path *path; /* borrows */
     struct etcd_ns *ns;         /* shares; tag and header are noted there */
     uint64_t patterns;          /* registry.h; 0: none */
+    struct registry_gc *gc;     /* instead: this is run once, and nothing is registered; shares */
     void *owner;                /* shares */
     struct etcd_link *link;     /* shares: the unary lane */
     struct etcd_auth *auth;     /* shares */
@@ -50,6 +56,7 @@ struct etcd_enroll {
     unsigned token; /* the number of the one that the request went out with */
     struct buf request;
     struct grpc_reader reader;
+    struct entry_watch watch;
     bool is_told; /* on_done was called */
     bool replied; /* a message of the current reply was fed */
     uv_timer_t timer;

@@ -129,6 +129,10 @@ static void on_auth_closed(struct etcd_auth *a)
 static void on_enrolled(struct etcd_enroll *e)
 {
     struct etcd_plane *p = e->owner;
+    if (e->gc != NULL) {
+        p->options.on_gc(p->options.gc_arg);
+        return;
+    }
     etcd_stream_pump(p);
     etcd_version_ask(&p->version);
 }
@@ -368,6 +372,7 @@ static void open_parts(struct etcd_plane *p)
     p->enroll.path = p->options.ns;
     p->enroll.ns = &p->ns;
     p->enroll.patterns = p->options.patterns;
+    p->enroll.gc = p->options.gc;
     p->enroll.owner = p;
     p->enroll.link = &p->links[ETCD_LANE_UNARY];
     p->enroll.on_done = on_enrolled;
@@ -398,7 +403,7 @@ enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *option
         e = init_ns(p);
     if (e == ERR_OK)
         e = init_tls(p, ret_error);
-    if (e == ERR_OK)
+    if (e == ERR_OK && p->options.gc == NULL)
         e = open_listener(p, ret_error);
     if (e != ERR_OK) {
         h2_hub_deinit(&p->hub);

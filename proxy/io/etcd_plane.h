@@ -16,6 +16,7 @@
 #include "policy/ns_path.h"
 
 struct etcd_plane;
+struct registry_gc;
 
 struct etcd_plane_options {
     const struct ns_path *ns; /* borrowed for the plane's life, like everything here */
@@ -25,6 +26,11 @@ struct etcd_plane_options {
     bool is_subtree;              /* view: descendants are seen too (design.md 4.5) */
     const struct span *view_keys; /* the prefixes where they are */
     unsigned view_key_prefixes;
+    /* A plane that listens nowhere, and runs this instead of registering; on_gc when it has ended.
+     */
+    struct registry_gc *gc;
+    void (*on_gc)(void *gc_arg);
+    void *gc_arg;
     uint64_t patterns;           /* policy/pattern_hash of the NATS plane's; 0: it is off */
     const char *user, *password; /* who we are to etcd; NULL or "": nobody */
     const struct addr *upstream; /* tried in turn */

@@ -8,10 +8,10 @@
 #include "policy/lease_tag.h"
 #include "support/pb_build.h"
 
-enum { STORE_KEYS = 64, STORE_BYTES = 128 };
+enum { STORE_KEYS = 64, STORE_BYTES = 128, CREATED = 7 };
 
 static struct {
-    size_t n;
+    size_t n, touched;
     struct {
         char key[STORE_BYTES], value[STORE_BYTES];
         size_t key_n, value_n;
@@ -20,6 +20,9 @@ static struct {
 
 static void put(struct span key, struct span value)
 {
+    for (size_t i = 0; i < store.n; i++)
+        if (span_eq(key, span_of(store.row[i].key, store.row[i].key_n)))
+            store.row[i] = store.row[--store.n]; /* written anew below */
     assert_true(store.n < STORE_KEYS && key.n <= STORE_BYTES && value.n <= STORE_BYTES);
     if (key.p != NULL)
         memcpy(store.row[store.n].key, key.p, key.n);
@@ -54,6 +57,7 @@ static void answer_range(struct span request, struct pb_build *reply)
     if (!get(key, &value))
         return;
     pb_span(&kv, 1, key);
+    pb_num(&kv, 2, CREATED);
     pb_span(&kv, 5, value);
     pb_sub(reply, 2, &kv);
     pb_num(reply, 4, 1);
@@ -66,6 +70,16 @@ static void answer_txn(struct span request, struct pb_build *reply)
     for (unsigned i = 0; pb_find(request, 1, i).field != 0; i++) {
         struct span compare = pb_find(request, 1, i).s;
         assert_int_equal(pb_find(compare, 1, 0).v, 0); /* EQUAL */
+        if (pb_find(compare, 2, 0).v == 3) {           /* VALUE */
+            ok = ok && get(pb_find(compare, 3, 0).s, &value) &&
+                 span_eq(value, pb_find(compare, 7, 0).s);
+            continue;
+        }
+        if (pb_find(compare, 2, 0).v == 1) { /* CREATE */
+            assert_int_equal(pb_find(compare, 5, 0).v, CREATED);
+            ok = ok && get(pb_find(compare, 3, 0).s, &value);
+            continue;
+        }
         assert_int_equal(pb_find(compare, 2, 0).v, 0); /* VERSION */
         assert_int_equal(pb_find(compare, 4, 0).field, 4);
         assert_int_equal(pb_find(compare, 4, 0).v, 0);
@@ -80,6 +94,8 @@ static void answer_txn(struct span request, struct pb_build *reply)
         struct span body = pb_find(op, kind, 0).s;
         if (kind == 1)
             answer_range(body, &part);
+        else if (pb_find(body, 5, 0).v == 1) /* its own value once more */
+            store.touched += get(pb_find(body, 1, 0).s, &value);
         else
             put(pb_find(body, 1, 0).s, pb_find(body, 2, 0).s);
         pb_sub(&response, kind, &part);
@@ -112,7 +128,7 @@ static enum err settle(struct registry *r, struct etcd_ns *ns)
 {
     enum err e = ERR_OK;
     for (unsigned i = 0; e == ERR_OK && r->state != REGISTRY_DONE; i++) {
-        assert_true(i < 2 * REGISTRY_TAG_TRIES);
+        assert_true(i < 3 * REGISTRY_TAG_TRIES);
         e = step(r, ns);
     }
     return e;
@@ -161,6 +177,50 @@ static void a_later_sidecar_reads_what_is_there(void **state)
     registry_init(&r, SPAN_LIT("bh/"), &path, noon + 5000);
     assert_int_equal(settle(&r, &second), ERR_OK);
     assert_int_equal(first.tag, second.tag);
+    assert_int_equal(store.n, 3);
+    assert_int_equal(store.touched, 1);
+}
+
+/* Somebody has removed it, and left the tag, which leases may have. */
+static void an_entry_that_was_lost_is_made_again_with_its_tag(void **state)
+{
+    (void)state;
+    struct ns_path path = path_of("a");
+    struct registry r;
+    struct etcd_ns ns = {0};
+    uint32_t hash = lease_tag_hash(SPAN_LIT("a"));
+    char key[32];
+    store.n = 0;
+    put(SPAN_LIT("bh/m/v"), SPAN_LIT("1"));
+    snprintf(key, sizeof key, "bh/m/t/%06x", hash);
+    put(span_str(key), SPAN_LIT("b"));
+    snprintf(key, sizeof key, "bh/m/t/%06x", (hash + 1) % LEASE_TAG_COUNT);
+    put(span_str(key), SPAN_LIT("a"));
+    registry_init(&r, SPAN_LIT("bh/"), &path, noon);
+    assert_int_equal(settle(&r, &ns), ERR_OK);
+    assert_int_equal(ns.tag, (hash + 1) % LEASE_TAG_COUNT);
+    assert_int_equal(store.n, 4);
+}
+
+/* `gc` has removed it between the read and the touch. */
+static void an_entry_that_goes_meanwhile_is_made_again(void **state)
+{
+    (void)state;
+    struct ns_path path = path_of("a");
+    struct registry r;
+    struct etcd_ns ns = {0};
+    store.n = 0;
+    registry_init(&r, SPAN_LIT("bh/"), &path, noon);
+    assert_int_equal(settle(&r, &ns), ERR_OK);
+    ns.has_tag = false;
+    registry_init(&r, SPAN_LIT("bh/"), &path, noon);
+    while (r.state != REGISTRY_TOUCH)
+        assert_int_equal(step(&r, &ns), ERR_OK);
+    store.n = 1; /* the version alone */
+    assert_int_equal(step(&r, &ns), ERR_OK);
+    assert_false(ns.has_tag);
+    assert_int_equal(settle(&r, &ns), ERR_OK);
+    assert_true(ns.has_tag);
     assert_int_equal(store.n, 3);
 }
 
@@ -308,9 +368,9 @@ static void tags_that_are_all_taken_end_it(void **state)
     unsigned tries = 1;
     enum err e;
     for (; (e = registry_feed(&r, pb_built(&reply), &ns)) == ERR_OK; tries++)
-        assert_true(tries < REGISTRY_TAG_TRIES);
+        assert_true(tries < 2 * REGISTRY_TAG_TRIES);
     assert_int_equal(e, ERR_REGISTRY_TAGS);
-    assert_int_equal(tries, REGISTRY_TAG_TRIES);
+    assert_int_equal(tries, 2 * REGISTRY_TAG_TRIES); /* each: is it absent? is it ours? */
     assert_int_equal(r.tag, (lease_tag_hash(SPAN_LIT("a")) + REGISTRY_TAG_TRIES) % LEASE_TAG_COUNT);
 }
 
@@ -409,6 +469,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_sidecar_writes_version_entry_and_tag),
         cmocka_unit_test(a_later_sidecar_reads_what_is_there),
+        cmocka_unit_test(an_entry_that_was_lost_is_made_again_with_its_tag),
+        cmocka_unit_test(an_entry_that_goes_meanwhile_is_made_again),
         cmocka_unit_test(a_taken_tag_makes_it_try_the_next),
         cmocka_unit_test(racing_sidecars_agree),
         cmocka_unit_test(the_first_sidecars_patterns_are_what_others_are_compared_with),
