@@ -52,15 +52,19 @@ static void sweep_free(void *p)
 #include "nats/nats_js.c"
 #include "nats/nats_session.c"
 #include "nats/nats_subs.c"
+/* In one program with those, its own names need to be its own. */
+#define CRLF_BYTES view_crlf_bytes
+#include "nats/nats_js_view.c"
+#undef CRLF_BYTES
 #undef malloc
 #undef calloc
 #undef realloc
 #undef free
 
-static const struct {
+static const struct line {
     enum nats_side side;
     struct span bytes;
-} script[] = {
+} plain_script[] = {
     {SIDE_UP, SPAN_LIT("INFO {\"headers\":true,\"max_payload\":1048576,\"nonce\":\"x\"}\r\n")},
     {SIDE_APP, SPAN_LIT("CONNECT {\"headers\":true,\"name\":\"n\"}\r\nSUB foo 1\r\nSUB > q 2\r\n")},
     {SIDE_APP, SPAN_LIT("SUB $SRV.PING 3\r\nUNSUB 2 2\r\nUNSUB 3 1\r\nPING\r\nPUB foo r 5\r\nhel")},
@@ -84,12 +88,37 @@ static const struct {
     {SIDE_UP, SPAN_LIT("MSG bh.e.a.~.~.~.i e1 15\r\n{\"stream\":\"a~~\"\r\n")},
 };
 
+/* A read of a descendant's stream, whose holder then goes; then it is an own one. */
+static const struct line view_script[] = {
+    {SIDE_UP, SPAN_LIT("INFO {\"headers\":true,\"max_payload\":1048576}\r\n")},
+    {SIDE_APP, SPAN_LIT("CONNECT {\"headers\":true}\r\n")},
+    {SIDE_APP, SPAN_LIT("PUB $JS.API.STREAM.INFO.SHARED i 0\r\n\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.1 r0 28\r\n{\"error\":{\"err_code\":10059}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.2 r0 "
+                       "51\r\n{\"total\":3,\"streams\":[\"a~d~~SHARED\",\"a~b~~SHARED\"]}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.3 r0 27\r\n{\"total\":3,\"streams\":[\"x\"]}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.4 r0 33\r\n{\"config\":{\"name\":\"a~b~~SHARED\"}}\r\n")},
+    {SIDE_APP, SPAN_LIT("PUB $JS.API.CONSUMER.CREATE.SHARED i "
+                        "36\r\n{\"stream_name\":\"SHARED\",\"config\":{}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.5 r0 28\r\n{\"error\":{\"err_code\":10059}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.6 r0 33\r\n{\"config\":{\"retention\":\"limits\"}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.7 r0 "
+                       "49\r\n{\"stream_name\":\"a~b~~SHARED\",\"name\":\"~~a~~0-0-7\"}\r\n")},
+    {SIDE_APP, SPAN_LIT("PUB $JS.API.DIRECT.GET.SHARED.x i 0\r\n\r\n")},
+    {SIDE_APP, SPAN_LIT("PUB $JS.API.STREAM.INFO.SHARED i 0\r\n\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.8 r0 28\r\n{\"error\":{\"err_code\":10059}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.9 r0 28\r\n{\"error\":{\"err_code\":10059}}\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.10 r0 24\r\n{\"total\":0,\"streams\":[]}\r\n")},
+    {SIDE_APP, SPAN_LIT("PUB $JS.API.DIRECT.GET.SHARED.x i 0\r\n\r\n")},
+    {SIDE_UP, SPAN_LIT("MSG bh.r.a~~.0.0.11 r0 31\r\n{\"config\":{\"name\":\"a~~SHARED\"}}\r\n")},
+};
+
 /* ERR_OK: the whole script was played. */
-static enum err play(const struct nats_ns *ns, unsigned cut)
+static enum err play(const struct nats_ns *ns, const struct line *script, size_t n, unsigned cut)
 {
     struct nats_session *s = NULL;
     enum err e = nats_session_new(ns, &s);
-    for (size_t i = 0; i < ARRAY_LEN(script) && e == ERR_OK; i++)
+    for (size_t i = 0; i < n && e == ERR_OK; i++)
         for (struct span rest = script[i].bytes; rest.n != 0 && e == ERR_OK;) {
             size_t used = 0;
             e = nats_session_feed(s, script[i].side, span_head(rest, cut), &used);
@@ -105,17 +134,8 @@ static enum err play(const struct nats_ns *ns, unsigned cut)
     return e;
 }
 
-static void the_nth_allocation_fails(void **state)
+static void sweep(const struct nats_ns *ns, const struct line *script, size_t n)
 {
-    (void)state;
-    struct counters counters = {0};
-    struct nats_ns ns = {.host = "h", .port = 1, .user = "u", .counters = &counters};
-    struct ns_path path;
-    assert_int_equal(ns_path_parse(SPAN_LIT("a"), '/', &path, NULL), ERR_OK);
-    js_names_init(&ns.names, &path);
-    assert_int_equal(subject_map_init(&ns.map, SPAN_LIT("bh"), &path, subject_map_default_requests,
-                                      ARRAY_LEN(subject_map_default_requests)),
-                     ERR_OK);
     static const unsigned cuts[] = {1, 7, 10000};
     for (size_t c = 0; c < ARRAY_LEN(cuts); c++) {
         unsigned runs = 0;
@@ -123,7 +143,7 @@ static void the_nth_allocation_fails(void **state)
         do {
             allocations = 0;
             fail_at = ++runs;
-            e = play(&ns, cuts[c]);
+            e = play(ns, script, n, cuts[c]);
             assert_true(e == ERR_OK || e == ERR_NOMEM);
             assert_int_equal(live, 0);
         } while (e != ERR_OK || fail_at <= allocations);
@@ -131,8 +151,48 @@ static void the_nth_allocation_fails(void **state)
     }
 }
 
+static void open_ns(struct nats_ns *ns, struct counters *counters)
+{
+    *ns = (struct nats_ns){.host = "h", .port = 1, .user = "u", .counters = counters};
+    struct ns_path path;
+    assert_int_equal(ns_path_parse(SPAN_LIT("a"), '/', &path, NULL), ERR_OK);
+    js_names_init(&ns->names, &path);
+    assert_int_equal(subject_map_init(&ns->map, SPAN_LIT("bh"), &path, subject_map_default_requests,
+                                      ARRAY_LEN(subject_map_default_requests)),
+                     ERR_OK);
+}
+
+static void the_nth_allocation_fails(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct nats_ns ns;
+    open_ns(&ns, &counters);
+    sweep(&ns, plain_script, ARRAY_LEN(plain_script));
+}
+
+static void the_nth_allocation_of_a_descendants_stream_fails(void **state)
+{
+    (void)state;
+    static const struct span listed[] = {SPAN_LIT("SHARED")};
+    struct counters counters = {0};
+    struct nats_ns ns;
+    open_ns(&ns, &counters);
+    assert_int_equal(subject_map_see_below(&ns.map, subject_map_default_events,
+                                           ARRAY_LEN(subject_map_default_events)),
+                     ERR_OK);
+    ns.streams = listed;
+    ns.stream_patterns = ARRAY_LEN(listed);
+    sweep(&ns, view_script, ARRAY_LEN(view_script));
+    assert_true(counters.n[COUNTER_VIEW_STREAM_READS] != 0); /* the script goes where it should */
+    assert_true(counters.n[COUNTER_HIDDEN_STREAM] != 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_nth_allocation_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_nth_allocation_fails),
+        cmocka_unit_test(the_nth_allocation_of_a_descendants_stream_fails),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
