@@ -231,13 +231,13 @@ static void wait_ends_when_the_sidecar_listens_or_the_time_is_over(void **state)
     process_start(&waiter, "wait", "--health-listen", place);
     assert_int_equal(process_end(&waiter), 0);
     /* There are no stores. */
-    process_start(&waiter, "wait", "--stores", "--timeout-ms", "1000", "--health-listen", place);
+    process_start(&waiter, "wait", "--stores", "--timeout-ms", "2000", "--health-listen", place);
     assert_int_equal(process_end(&waiter), 1);
     assert_non_null(strstr(waiter.text[OUT], "not ready"));
     kill(p.pid, SIGTERM);
     assert_int_equal(process_end(&p), 0);
     /* Nobody yet; then somebody. */
-    process_start(&waiter, "wait", "--timeout-ms", "50", "--health-listen", place);
+    process_start(&waiter, "wait", "--timeout-ms", "2000", "--health-listen", place);
     assert_int_equal(process_end(&waiter), 1);
     assert_non_null(strstr(waiter.text[ERR], "connection refused"));
     process_start(&waiter, "wait", "--health-listen", place);
