@@ -57,7 +57,7 @@ class EtcdCluster(unittest.TestCase):
 
     def check(self):
         """The watch has come to the last write; the lease lives; a read says the same."""
-        while not self.shown or self.shown[-1] != self.acknowledged[-1]:
+        while self.acknowledged[-1] not in self.shown:
             got = self.reader.ask("recv w", PATIENCE_S)
             self.assertTrue(got.startswith("GOT"), got)
             self.assertNotIn("created", got)
@@ -65,10 +65,11 @@ class EtcdCluster(unittest.TestCase):
             events = [".".join(m) for m in EVENT.findall(got)]
             self.shown += [v for i, v in enumerate(events) if i % 2 == 0 or len(events) == 1] \
                 if "prev_kv" in got else events
-        attempts = [tuple(map(int, v.split("."))) for v in self.shown]
-        self.assertEqual(sorted(set(attempts)), attempts, "each once, in order")
-        self.assertEqual([], [v for v in self.acknowledged if v not in self.shown], "none is missing")
-        self.assertIn(f'value "{self.acknowledged[-1]}"', self.writer.ask('call KV.Range key "k"'))
+        # An attempt whose call failed may be done later, when a stopped member goes on: it is somewhere, once.
+        self.assertEqual(len(set(self.shown)), len(self.shown), "each once")
+        self.assertEqual(self.acknowledged, [v for v in self.shown if v in set(self.acknowledged)], "all, in order")
+        (read,) = re.findall(r'value "([^"]*)"', self.writer.ask('call KV.Range key "k"'))
+        self.assertTrue(read == self.acknowledged[-1] or read not in self.acknowledged, read)
         self.reader.ask("send alive ID 7")
         self.assertRegex(self.reader.ask("recv alive", PATIENCE_S), r"^GOT ID 7 TTL (60|5\d)")
         self.assertIn('value "x"', self.writer.ask('call KV.Range key "leased"'))
