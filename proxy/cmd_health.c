@@ -57,6 +57,7 @@ static void pause_ms(uint64_t ms)
 int cmd_wait(const struct config *c)
 {
     enum { PAUSE_MIN_MS = 2, PAUSE_MAX_MS = 100 }; /* a sidecar listens after 2 ms */
+    enum { TRY_MIN_MS = 100 }; /* the last try too: else its "no answer in time" hides the reason */
     struct ask q = {.to = sidecar_reachable(c->health_listen.a[0]),
                     .method = "GET",
                     .path = c->stores ? "/readyz" : "/startupz"};
@@ -66,7 +67,9 @@ int cmd_wait(const struct config *c)
     int status = 0;
     for (;;) {
         uint64_t now = now_ms(), left = now < end_ms ? end_ms - now : 0;
-        q.timeout_ms = left < LIMIT_DIAL_MS ? (unsigned)left + 1 : LIMIT_DIAL_MS;
+        q.timeout_ms = left < TRY_MIN_MS      ? TRY_MIN_MS
+                       : left < LIMIT_DIAL_MS ? (unsigned)left
+                                              : LIMIT_DIAL_MS;
         struct buf body = {0};
         status = ask(&q, &body, &why);
         if (status != 0) {

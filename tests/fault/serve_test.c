@@ -220,6 +220,18 @@ static void the_admin_listener_drains_and_does_not_count_as_a_signal(void **stat
     assert_int_equal(process_end(&asker), 1);
 }
 
+/* Bound, not listening: whoever dials is refused, and no other test can take the port. */
+static int reserve(const char *place)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    to.sin_port = htons((uint16_t)strtoul(strrchr(place, ':') + 1, NULL, 10));
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
 static void wait_ends_when_the_sidecar_listens_or_the_time_is_over(void **state)
 {
     (void)state;
@@ -237,9 +249,11 @@ static void wait_ends_when_the_sidecar_listens_or_the_time_is_over(void **state)
     kill(p.pid, SIGTERM);
     assert_int_equal(process_end(&p), 0);
     /* Nobody yet; then somebody. */
+    int fd = reserve(place);
     process_start(&waiter, "wait", "--timeout-ms", "2000", "--health-listen", place);
     assert_int_equal(process_end(&waiter), 1);
     assert_non_null(strstr(waiter.text[ERR], "connection refused"));
+    close(fd);
     process_start(&waiter, "wait", "--health-listen", place);
     process_start(&p, "serve", ETCD, "--health-listen", place);
     assert_int_equal(process_end(&waiter), 0);
