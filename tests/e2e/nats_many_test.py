@@ -83,6 +83,8 @@ class NatsMany(unittest.TestCase):
     def test_the_server_that_goes_says_so(self):
         client = self.raw(self.a.nats, connect='{"verbose":false,"protocol":1}')
         client.flush()
+        # A server that goes does not hear SIGTERM until all is over.
+        self.addClassCleanup(self.server.stop, signal.SIGINT)
         self.server.popen.send_signal(signal.SIGUSR2)
         line = client.next()
         self.assertTrue(line.startswith(b"INFO "), line)
