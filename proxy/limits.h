@@ -111,6 +111,14 @@ enum {
 
     /* HTTP/1.1 request head on the health listener and the client port. */
     LIMIT_HTTP1_HEAD_BYTES = 8 * 1024,
+    /* HTTP/1.1 requests: the head, and the whole of it with its body, since the first byte, ms. The
+     * API server gives a webhook 10 s at most. */
+    LIMIT_WEB_HEAD_MS = 5000,
+    LIMIT_WEB_REQUEST_MS = 10000,
+    /* How often connections that are slow or idle are looked for. */
+    LIMIT_WEB_SWEEP_MS = 500,
+    /* Bodies of all requests that are being read, bytes: eight of the largest reviews. */
+    LIMIT_WEB_HELD_BYTES = 64 * 1024 * 1024,
 
     /* The configuration file; a full one is below 4 KiB. */
     LIMIT_CONFIG_BYTES = 256 * 1024,

@@ -5,7 +5,7 @@
 
 #include "base/counters.h"
 #include "inject/review.h"
-#include "web.h"
+#include "io/web.h"
 
 struct injector_metrics {
     uint64_t results[OUTCOME_KINDS], denied[REASON_COUNT];
@@ -16,7 +16,7 @@ struct injector_metrics {
     uint64_t reloads, reload_failures;
     bool last_reload_failed;
     int64_t certificate_not_after; /* s since the epoch; 0: unknown */
-    struct web_stats webhook, health;
+    struct web_stats webhook;
     struct counters tls; /* one of them counts handshakes that failed; see injector_serve.c */
     uint64_t tls_failures;
 };

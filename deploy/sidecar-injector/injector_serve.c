@@ -27,9 +27,10 @@ enum {
     BODY_BYTES_MAX = 8 * 1024 * 1024, /* the API server takes objects of 3 MiB, and a review may
                                          hold two */
     HEALTH_CONNECTIONS = 64,
-    TICK_MS = 1000, /* how often the files are looked at */
+    IDLE_MS = 90000, /* as long as Go's client keeps an idle connection */
+    TICK_MS = 1000,  /* how often the files are looked at */
     STOP_TICK_MS = 10,
-    STOP_MS = 12000 /* no request is read for longer than WEB_REQUEST_MS */
+    STOP_MS = 12000 /* no request is read for longer than LIMIT_WEB_REQUEST_MS */
 };
 
 enum state { STATE_OPEN, STATE_DRAINING, STATE_STOPPING, STATE_CLOSED };
@@ -136,6 +137,7 @@ static void answer_webhook(void *arg, const struct web_request *q, struct web_an
 static enum err metrics(struct server *s, struct web_answer *a)
 {
     s->metrics.certificate_not_after = tls_context_not_after(s->tls);
+    s->metrics.webhook = *web_stats(s->webhook);
     s->metrics.tls_failures = s->metrics.tls.n[COUNTER_BAD_ETCD_TLS];
     a->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return injector_metrics_write(&s->metrics, &a->body);
@@ -281,7 +283,7 @@ static enum err open_webs(struct server *s, struct buf *error)
         .max_connections = s->options->max_connections,
         .answer = answer_webhook,
         .arg = s,
-        .stats = &s->metrics.webhook,
+        .idle_ms = IDLE_MS,
     };
     struct web_options health = {
         .listen = s->options->health_listen,
@@ -290,7 +292,7 @@ static enum err open_webs(struct server *s, struct buf *error)
         .max_connections = HEALTH_CONNECTIONS,
         .answer = answer_health,
         .arg = s,
-        .stats = &s->metrics.health,
+        .idle_ms = LIMIT_HEALTH_IDLE_MS,
     };
     enum err e = web_open(&s->loop, &webhook, &s->webhook, error);
     return e == ERR_OK ? web_open(&s->loop, &health, &s->health, error) : e;
@@ -313,6 +315,7 @@ static void tell_ready(const struct server *s)
 static enum err open_all(struct server *s, struct buf *error)
 {
     static const int list[] = {SIGTERM, SIGINT, SIGHUP};
+    signals_block(list, ARRAY_LEN(list)); /* before there are threads */
     enum err e = injector_load_config(s->options->config, &s->config, error);
     (void)has_changed(s);
     if (e == ERR_OK)

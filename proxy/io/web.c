@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* web.c - one request, one connection, all of them. */
-#include "web.h"
+/*
+ * web.c - one request, one connection, all of them.
+ *
+ * Happy path: accept, TLS if there is any, on_read until a head is whole, then its body, answer,
+ * wait for the next request. Ways it ends: the peer closes; a request is refused or asks to close
+ * (tcp_close_when_sent); the sweep finds it idle or slow; web_close. The web is released when its
+ * timer and its last connection are closed.
+ */
+#include "io/web.h"
 
 #include <stdlib.h>
 
@@ -9,7 +16,7 @@
 #include "io/tcp.h"
 #include "wire/http1_body.h"
 
-/* Of a path or a Content-Type; there is no longer one that is answered with 200. */
+/* Of a path, a query or a Content-Type; there is no longer one that is answered with 200. */
 enum { WORD_BYTES = 128 };
 
 struct web_conn {
@@ -17,12 +24,13 @@ struct web_conn {
     struct web *web;
     struct web_conn *next, **link; /* in web->conns */
     struct http1_parser parser;
-    struct http1_request request; /* of the body being read; its spans are in path and type */
+    struct http1_request request; /* of the body being read; its spans are in path, query, type */
     struct http1_body body_state;
-    uint8_t path[WORD_BYTES], type[WORD_BYTES];
+    uint8_t path[WORD_BYTES], query[WORD_BYTES], type[WORD_BYTES];
     struct buf in; /* what was not taken yet */
     struct buf body;
     size_t held;       /* counted in web->held */
+    size_t answered;   /* bytes, since the last read */
     uint64_t since_ms; /* the request's first byte, or the last answer */
     bool in_body, is_busy, is_ending;
 };
@@ -30,9 +38,10 @@ struct web_conn {
 struct web {
     struct loop *loop;
     struct listener *listener;
-    uv_timer_t sweep;
+    uv_timer_t sweep; /* runs while there are connections */
     struct web_conn *conns;
     struct web_options options;
+    struct web_stats stats;
     size_t held;
     unsigned holders; /* the timer and the connections: the last one releases */
     bool is_draining, is_stopped;
@@ -68,7 +77,7 @@ static void refuse(struct web_conn *c, int status, const char *why)
 {
     struct buf out = {0};
     struct http1_parser p = {.refused_status = status, .refused_why = why};
-    c->web->options.stats->refused_total++;
+    c->web->stats.refused_total++;
     log_event(LOG_INFO, "bad request", "option", c->web->options.option, "why", why, NULL);
     send_out(c, http1_refusal(&out, &p), &out);
     if (!c->is_ending)
@@ -79,10 +88,15 @@ static void answer(struct web_conn *c)
 {
     struct web *w = c->web;
     const struct http1_request *h = &c->request;
-    struct web_request q = {h->method, h->path, h->content_type, buf_span(&c->body), h->is_encoded};
+    const struct web_request q = {.method = h->method,
+                                  .path = h->path,
+                                  .query = h->query,
+                                  .content_type = h->content_type,
+                                  .body = buf_span(&c->body),
+                                  .is_encoded = h->is_encoded};
     struct web_answer a = {.status = 200};
     struct buf out = {0};
-    w->options.stats->requests_total++;
+    w->stats.requests_total++;
     w->options.answer(w->options.arg, &q, &a);
     struct http1_response r = {.status = a.status,
                                .content_type = a.content_type,
@@ -90,9 +104,12 @@ static void answer(struct web_conn *c)
                                .head_only = h->method == HTTP1_HEAD,
                                .keep_alive = h->keep_alive && !w->is_draining,
                                .allow = a.allow};
-    send_out(c, http1_write(&out, &r), &out);
+    enum err e = http1_write(&out, &r);
+    c->answered += buf_len(&out);
+    send_out(c, e, &out);
     buf_deinit(&a.body);
-    if (!r.keep_alive && !c->is_ending)
+    bool is_flood = w->options.body_max == 0 && c->answered > LIMIT_OUT_HIGH_BYTES;
+    if ((!r.keep_alive || is_flood) && !c->is_ending)
         end(c);
 }
 
@@ -123,8 +140,8 @@ static void begin_body(struct web_conn *c)
 {
     c->in_body = true;
     c->request.path = keep(c->request.path, c->path);
+    c->request.query = keep(c->request.query, c->query);
     c->request.content_type = keep(c->request.content_type, c->type);
-    c->request.query = SPAN_NONE;
     buf_consume(&c->in, c->request.head_bytes);
     if (c->web->options.body_max == 0)
         return;
@@ -134,8 +151,10 @@ static void begin_body(struct web_conn *c)
     if (http1_body_begin(&c->body_state, &q, c->web->options.body_max) == HTTP1_REFUSED)
         refuse(c, c->body_state.refused_status, c->body_state.refused_why);
     else if (q.expects_continue &&
-             tcp_write(&c->tcp, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n")) != ERR_OK)
+             tcp_write(&c->tcp, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n")) != ERR_OK) {
+        c->is_ending = true;
         tcp_close(&c->tcp);
+    }
 }
 
 /* Takes from the input. False: more is needed, or the connection ends. */
@@ -150,8 +169,8 @@ static bool read_body(struct web_conn *c)
     buf_consume(&c->in, buf_len(&c->in) - rest.n);
     w->held += c->body.cap - c->held;
     c->held = c->body.cap;
-    if (e != ERR_OK || w->held > WEB_HELD_BYTES) {
-        w->options.stats->held_refused_total++;
+    if (e != ERR_OK || w->held > LIMIT_WEB_HELD_BYTES) {
+        w->stats.held_refused_total++;
         refuse(c, 503, "too many requests at a time");
         return false;
     }
@@ -196,6 +215,7 @@ static void on_read(struct tcp *t, struct span in)
         tcp_close(t);
         return;
     }
+    c->answered = 0;
     go_on(c);
 }
 
@@ -221,8 +241,10 @@ static void on_closed(struct tcp *t)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
-    w->options.stats->connections--;
+    w->stats.connections--;
     w->held -= c->held;
+    if (w->conns == NULL && !uv_is_closing((uv_handle_t *)&w->sweep))
+        uv_timer_stop(&w->sweep);
     buf_deinit(&c->in);
     buf_deinit(&c->body);
     free(c);
@@ -250,13 +272,13 @@ static void sweep_one(struct web_conn *c, uint64_t now)
     if (c->is_ending)
         return; /* tcp has a time for it */
     if (!c->is_busy) {
-        if (age >= WEB_IDLE_MS)
+        if (age >= c->web->options.idle_ms)
             tcp_close(&c->tcp);
         return;
     }
-    if (age < (c->in_body ? (uint64_t)WEB_REQUEST_MS : (uint64_t)WEB_HEAD_MS))
+    if (age < (c->in_body ? (uint64_t)LIMIT_WEB_REQUEST_MS : (uint64_t)LIMIT_WEB_HEAD_MS))
         return;
-    c->web->options.stats->timeouts_total++;
+    c->web->stats.timeouts_total++;
     refuse(c, 408, c->in_body ? "the body took longer than 10 s" : "the head took longer than 5 s");
 }
 
@@ -270,10 +292,10 @@ static void on_sweep(uv_timer_t *timer)
 static void on_accept(void *arg, uv_stream_t *server)
 {
     struct web *w = arg;
-    bool room = w->options.stats->connections < w->options.max_connections;
+    bool room = w->stats.connections < w->options.max_connections;
     struct web_conn *c = room ? calloc(1, sizeof *c) : NULL;
     if (c == NULL) {
-        w->options.stats->refused_total++;
+        w->stats.refused_total++;
         listener_refuse(server);
         return;
     }
@@ -286,8 +308,10 @@ static void on_accept(void *arg, uv_stream_t *server)
         c->next->link = &c->next;
     w->conns = c;
     w->holders++;
-    w->options.stats->connections++;
-    w->options.stats->connections_total++;
+    if (!uv_is_active((uv_handle_t *)&w->sweep))
+        uv_timer_start(&w->sweep, on_sweep, LIMIT_WEB_SWEEP_MS, LIMIT_WEB_SWEEP_MS);
+    w->stats.connections++;
+    w->stats.connections_total++;
     if (tcp_accept(&c->tcp, w->loop, server, &handler) != ERR_OK)
         return;
     if (w->options.tls != NULL && tcp_start_tls(&c->tcp, w->options.tls, "") != ERR_OK)
@@ -310,7 +334,6 @@ enum err web_open(struct loop *l, const struct web_options *options, struct web 
     *w = (struct web){.loop = l, .holders = 1, .options = *options};
     uv_timer_init(&l->uv, &w->sweep); /* cannot fail */
     w->sweep.data = w;
-    uv_timer_start(&w->sweep, on_sweep, WEB_SWEEP_MS, WEB_SWEEP_MS);
     const struct listener_options listen = {
         .addrs = options->listen,
         .n = options->listens,
@@ -330,6 +353,11 @@ enum err web_open(struct loop *l, const struct web_options *options, struct web 
 struct addr web_addr(const struct web *w)
 {
     return listener_addr(w->listener);
+}
+
+const struct web_stats *web_stats(const struct web *w)
+{
+    return &w->stats;
 }
 
 void web_drain(struct web *w)
