@@ -20,30 +20,12 @@
  * LIMIT_OUT_OWN_BYTES; the mark is higher so that a client that writes before it reads cannot block
  * itself.
  */
-#include "io/nats_conn.h"
+#include "io/nats_conn_private.h"
 
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/log.h"
-#include "io/deadline.h"
-#include "io/tcp.h"
-
-enum nats_conn_state { STATE_DIALLING, STATE_GREETING, STATE_OPEN, STATE_CLOSING, STATE_COUNT };
-
-struct nats_conn {
-    struct tcp side[SIDES];
-    struct nats_conns *all;
-    struct nats_conn *next, **link;
-    struct nats_session *session; /* GREETING and OPEN only; owned */
-    struct buf kept[SIDES];       /* input that the session had no room for */
-    struct deadline *greeting;
-    uint64_t dialled_ns;
-    uint8_t state;         /* enum nats_conn_state */
-    uint8_t server, tried; /* index into servers; how many were dialled */
-    bool has_spoken;       /* the application has */
-    bool spoke_tls;        /* and its first byte was TLS, in plaintext */
-};
 
 static const enum counter rx[SIDES] = {COUNTER_NATS_RX_APP, COUNTER_NATS_RX_UP};
 static const enum counter tx[SIDES] = {COUNTER_NATS_TX_APP, COUNTER_NATS_TX_UP};
@@ -65,6 +47,7 @@ static void move(struct nats_conn *c, enum nats_conn_state to)
     deadline_cancel(&c->greeting);
     if (to != STATE_CLOSING)
         return;
+    nats_voice_cut(c);
     nats_session_free(&c->session);
     buf_deinit(&c->kept[SIDE_APP]);
     buf_deinit(&c->kept[SIDE_UP]);
@@ -92,8 +75,8 @@ static void log_conn(enum log_level level, const char *msg, const struct nats_co
     char app[ADDR_TEXT_BYTES], up[ADDR_TEXT_BYTES];
     if (log_is_on(level))
         log_event(level, msg, "plane", "nats", "reason", reason, "upstream",
-                  addr_print(server_of(c)->addr, up), "app", tcp_peer(&c->side[SIDE_APP], app),
-                  NULL);
+                  addr_print(server_of(c)->addr, up), "app",
+                  tcp_peer(&(c->voice_of != NULL ? c->voice_of : c)->side[SIDE_APP], app), NULL);
 }
 
 /* ---- TLS ---- */
@@ -142,12 +125,12 @@ static void release(struct nats_conn *c)
         c->next->link = c->link;
     all->n--;
     all->loop->connections--;
-    gauge_add(&all->loop->counters, GAUGE_NATS_CONNS, -1);
+    gauge_add(&all->loop->counters, GAUGE_NATS_CONNS, c->is_voice ? 0 : -1);
     free(c);
     all->on_released(all);
 }
 
-static void abandon(struct nats_conn *c)
+void nats_conn_abandon(struct nats_conn *c)
 {
     if (c->state == STATE_CLOSING)
         return;
@@ -202,21 +185,22 @@ static enum err flush(struct nats_conn *c)
         if (n == 0)
             continue;
         count(&c->all->loop->counters, tx[side], n);
-        if (tcp_write(&c->side[side], buf_span(out)) != ERR_OK)
+        bool is_heard = side == SIDE_UP || !c->is_voice;
+        if (is_heard && tcp_write(&c->side[side], buf_span(out)) != ERR_OK)
             e = ERR_NOMEM;
         buf_consume(out, n);
     }
-    return e;
+    return nats_voice_speak(c) == ERR_OK ? e : ERR_NOMEM;
 }
 
 static bool has_room(const struct nats_conn *c, enum nats_side side)
 {
     return tcp_queued(&c->side[other(side)]) <= LIMIT_OUT_HIGH_BYTES &&
-           tcp_queued(&c->side[side]) <= LIMIT_OUT_OWN_BYTES;
+           tcp_queued(&c->side[side]) <= LIMIT_OUT_OWN_BYTES &&
+           (c->voice == NULL || tcp_queued(&c->voice->side[SIDE_UP]) <= LIMIT_OUT_HIGH_BYTES);
 }
 
-/* Feeds *in and flushes; *in is what could not be taken. ERR_NOMEM: bytes were lost. */
-static enum err feed(struct nats_conn *c, enum nats_side side, struct span *in)
+enum err nats_conn_feed(struct nats_conn *c, enum nats_side side, struct span *in)
 {
     enum err e;
     lend_scratch(c);
@@ -242,19 +226,18 @@ static void update_reading(struct nats_conn *c)
                                      nats_session_wants_read(c->session, side));
 }
 
-/* The session said its last words; they are in the sockets' queues. */
-static void part(struct nats_conn *c)
+void nats_conn_part(struct nats_conn *c)
 {
     move(c, STATE_CLOSING);
     tcp_close_when_sent(&c->side[SIDE_APP]);
     tcp_close_when_sent(&c->side[SIDE_UP]);
 }
 
-static void lost(struct nats_conn *c, enum nats_side side, enum err e)
+void nats_conn_lost(struct nats_conn *c, enum nats_side side, enum err e)
 {
     nats_session_lost(c->session, side, e);
     if (flush(c) != ERR_OK) {
-        abandon(c);
+        nats_conn_abandon(c);
         return;
     }
     move(c, STATE_CLOSING);
@@ -289,12 +272,11 @@ static void log_bad_bytes(const struct nats_conn *c, enum nats_side side, enum e
         log_conn(LOG_ERROR, "upstream sent bytes that do not parse", c, reason);
 }
 
-/* After a feed: e as it returned. True if c goes on. */
-static bool goes_on(struct nats_conn *c, enum nats_side side, enum err e)
+bool nats_conn_goes_on(struct nats_conn *c, enum nats_side side, enum err e)
 {
     if (e == ERR_NOMEM) {
         log_conn(LOG_ERROR, "connection ended: out of memory", c, err_info(e)->text);
-        abandon(c);
+        nats_conn_abandon(c);
         return false;
     }
     if (e == ERR_OK && !nats_session_is_closing(c->session))
@@ -303,17 +285,19 @@ static bool goes_on(struct nats_conn *c, enum nats_side side, enum err e)
         log_bad_bytes(c, side, e);
     if (side == SIDE_UP)
         not_good(c, false);
-    part(c);
+    nats_conn_part(c);
     return false;
 }
 
-static void greeted(struct nats_conn *c)
+/* False: c has ended. */
+static bool greeted(struct nats_conn *c)
 {
     struct nats_conns *all = c->all;
     move(c, STATE_OPEN);
     count_latency(&all->loop->counters, LATENCY_NATS, (uv_hrtime() - c->dialled_ns) / 1000);
     all->good = c->server;
     all->on_dialled(all, true);
+    return !c->is_voice || nats_voice_begin(c);
 }
 
 /* What was kept goes on when there is room, or when the other side's words made the session want
@@ -328,8 +312,8 @@ static bool feed_kept(struct nats_conn *c)
             struct span in = buf_span(kept);
             if (in.n == 0 || !has_room(c, side) || !nats_session_wants_read(c->session, side))
                 continue;
-            enum err e = feed(c, side, &in);
-            if (!goes_on(c, side, e))
+            enum err e = nats_conn_feed(c, side, &in);
+            if (!nats_conn_goes_on(c, side, e))
                 return false;
             moved = moved || in.n != buf_len(kept);
             buf_consume(kept, buf_len(kept) - in.n);
@@ -338,6 +322,12 @@ static bool feed_kept(struct nats_conn *c)
         }
     } while (moved);
     return true;
+}
+
+void nats_conn_resume(struct nats_conn *c)
+{
+    if (feed_kept(c))
+        update_reading(c);
 }
 
 /* The session wants TLS behind what it has said so far. rest: input that it did not take. False: c
@@ -356,13 +346,13 @@ static bool start_tls(struct nats_conn *c, struct span rest)
             log_conn(LOG_ERROR, "TLS with the NATS server failed", c,
                      rest.n == 0 ? "" : "bytes in plaintext behind an INFO that asks for TLS");
             not_good(c, true);
-            lost(c, SIDE_UP, ERR_NATS_TLS);
+            nats_conn_lost(c, SIDE_UP, ERR_NATS_TLS);
             return false;
         }
         deadline_cancel(&c->greeting); /* tcp has its own from here on */
         e = tcp_start_tls(&c->side[SIDE_UP], tls, server_of(c)->addr->host);
     }
-    return e == ERR_OK || goes_on(c, SIDE_UP, e);
+    return e == ERR_OK || nats_conn_goes_on(c, SIDE_UP, e);
 }
 
 static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
@@ -372,35 +362,31 @@ static void on_read(struct nats_conn *c, enum nats_side side, struct span in)
         c->has_spoken = true;
         c->spoke_tls = in.p[0] == 0x16; /* RFC 8446 5.1: a handshake record */
     }
-    enum err e = feed(c, side, &in);
-    if (!goes_on(c, side, e) || !start_tls(c, in))
+    enum err e = nats_conn_feed(c, side, &in);
+    if (!nats_conn_goes_on(c, side, e) || !start_tls(c, in))
         return;
     if (in.n != 0 && buf_append(&c->kept[side], in) != ERR_OK) {
-        goes_on(c, side, ERR_NOMEM);
+        nats_conn_goes_on(c, side, ERR_NOMEM);
         return;
     }
-    if (c->state == STATE_GREETING && nats_session_wants_read(c->session, SIDE_APP))
-        greeted(c);
-    if (feed_kept(c))
-        update_reading(c);
+    if (c->state == STATE_GREETING && nats_session_wants_read(c->session, SIDE_APP) && !greeted(c))
+        return;
+    nats_conn_resume(c);
 }
 
 static void on_drained(struct nats_conn *c)
 {
-    if (feed_kept(c))
-        update_reading(c);
+    nats_conn_resume(c->is_voice && c->voice_of != NULL ? c->voice_of : c);
 }
 
 /* ---- the upstream ---- */
-
-static const struct tcp_handler up_handler;
 
 static void dial(struct nats_conn *c)
 {
     struct nats_conns *all = c->all;
     if (c->tried == all->server_count) {
         log_conn(LOG_WARN, "connection closed: no NATS server can be reached", c, "all were tried");
-        abandon(c);
+        nats_conn_abandon(c);
         all->on_dialled(all, false);
         return;
     }
@@ -412,11 +398,12 @@ static void dial(struct nats_conn *c)
     struct tls_context *tls;
     enum err e = nats_conns_dial_tls(all, server_of(c), &tls);
     if (e == ERR_OK)
-        e = tcp_dial_tls(&c->side[SIDE_UP], all->loop, server_of(c)->addr, tls, &up_handler);
+        e = tcp_dial_tls(&c->side[SIDE_UP], all->loop, server_of(c)->addr, tls,
+                         &nats_conn_up_handler);
     if (e == ERR_CONFIG)
-        abandon(c);
+        nats_conn_abandon(c);
     else if (e != ERR_OK)
-        goes_on(c, SIDE_UP, e);
+        nats_conn_goes_on(c, SIDE_UP, e);
 }
 
 static void on_silent(void *arg)
@@ -425,7 +412,7 @@ static void on_silent(void *arg)
     log_conn(LOG_ERROR, "upstream does not speak NATS; check --nats-upstream", c,
              "connected, but no INFO came");
     not_good(c, false);
-    lost(c, SIDE_UP, ERR_UPSTREAM_PROTOCOL);
+    nats_conn_lost(c, SIDE_UP, ERR_UPSTREAM_PROTOCOL);
 }
 
 static void up_connected(struct tcp *t)
@@ -434,8 +421,8 @@ static void up_connected(struct tcp *t)
     struct nats_conns *all = c->all;
     if (c->state == STATE_GREETING) { /* TLS stands */
         nats_session_secured(c->session, SIDE_UP);
-        greeted(c);
-        update_reading(c);
+        if (greeted(c))
+            update_reading(c);
         return;
     }
     count(&all->loop->counters, COUNTER_NATS_CONNS_UP, 1);
@@ -443,9 +430,11 @@ static void up_connected(struct tcp *t)
     if (nats_session_new(&server_of(c)->ns, &c->session) != ERR_OK ||
         deadline_set(all->loop, LIMIT_DIAL_MS, on_silent, c, &c->greeting) != ERR_OK) {
         log_conn(LOG_ERROR, "connection ended: out of memory", c, "");
-        abandon(c);
+        nats_conn_abandon(c);
         return;
     }
+    if (c->is_voice)
+        nats_session_be_voice(c->session);
     update_reading(c);
 }
 
@@ -456,7 +445,9 @@ static void up_ended(struct tcp *t, int status)
     if (c->state == STATE_DIALLING) {
         count(&c->all->loop->counters, COUNTER_NATS_DIAL_FAIL, 1);
         log_conn(LOG_WARN, "NATS server cannot be reached", c, reason);
-        tcp_close(t); /* up_closed dials the next one */
+        if (c->is_voice)
+            move(c, STATE_CLOSING); /* another server would not do */
+        tcp_close(t);               /* up_closed dials the next one */
         return;
     }
     bool is_tls = status == UV_EPROTO || (status == UV_ETIMEDOUT && c->state == STATE_GREETING);
@@ -465,7 +456,7 @@ static void up_ended(struct tcp *t, int status)
     else
         log_conn(LOG_WARN, "upstream lost; the application's connection is closed", c, reason);
     not_good(c, is_tls);
-    lost(c, SIDE_UP, is_tls ? ERR_NATS_TLS : ERR_UPSTREAM_LOST);
+    nats_conn_lost(c, SIDE_UP, is_tls ? ERR_NATS_TLS : ERR_UPSTREAM_LOST);
 }
 
 static void closed(struct nats_conn *c)
@@ -493,11 +484,11 @@ static void up_drained(struct tcp *t)
     on_drained(conn_of(t, SIDE_UP));
 }
 
-static const struct tcp_handler up_handler = {.on_connected = up_connected,
-                                              .on_read = up_read,
-                                              .on_drained = up_drained,
-                                              .on_end = up_ended,
-                                              .on_closed = up_closed};
+const struct tcp_handler nats_conn_up_handler = {.on_connected = up_connected,
+                                                 .on_read = up_read,
+                                                 .on_drained = up_drained,
+                                                 .on_end = up_ended,
+                                                 .on_closed = up_closed};
 
 /* ---- the application ---- */
 
@@ -517,7 +508,7 @@ static void app_ended(struct tcp *t, int status)
     struct nats_conn *c = conn_of(t, SIDE_APP);
     log_conn(LOG_DEBUG, "application closed its connection", c,
              status == 0 ? "" : uv_strerror(status));
-    lost(c, SIDE_APP, ERR_IO);
+    nats_conn_lost(c, SIDE_APP, ERR_IO);
 }
 
 static void app_closed(struct tcp *t)
@@ -528,15 +519,9 @@ static void app_closed(struct tcp *t)
 static const struct tcp_handler app_handler = {
     .on_read = app_read, .on_drained = app_drained, .on_end = app_ended, .on_closed = app_closed};
 
-enum err nats_conn_open(struct nats_conns *all, uv_stream_t *server)
+void nats_conn_link(struct nats_conn *c, struct nats_conns *all)
 {
-    struct nats_conn *c = calloc(1, sizeof *c);
-    if (c == NULL)
-        return ERR_NOMEM;
-    if (nats_auth_refresh(all->auth))
-        nats_conns_take_auth(all);
     c->all = all;
-    c->server = (uint8_t)all->good;
     c->next = all->first;
     c->link = &all->first;
     if (c->next != NULL)
@@ -544,9 +529,20 @@ enum err nats_conn_open(struct nats_conns *all, uv_stream_t *server)
     all->first = c;
     all->n++;
     all->loop->connections++;
+}
+
+enum err nats_conn_open(struct nats_conns *all, uv_stream_t *server)
+{
+    struct nats_conn *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return ERR_NOMEM;
+    if (nats_auth_refresh(all->auth))
+        nats_conns_take_auth(all);
+    c->server = (uint8_t)all->good;
+    nats_conn_link(c, all);
     gauge_add(&all->loop->counters, GAUGE_NATS_CONNS, 1);
     if (tcp_accept(&c->side[SIDE_APP], all->loop, server, &app_handler) != ERR_OK) {
-        abandon(c); /* gone before it was taken; app_closed follows */
+        nats_conn_abandon(c); /* gone before it was taken; app_closed follows */
         return ERR_OK;
     }
     count(&all->loop->counters, COUNTER_NATS_CONNS, 1);

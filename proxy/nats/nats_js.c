@@ -57,8 +57,14 @@ void nats_js_free(struct nats_js **ref)
         js_holder_release(h);
     }
     buf_deinit(&js->scratch);
+    buf_deinit(&js->aside);
     free(js);
     *ref = NULL;
+}
+
+struct buf *nats_session_aside(struct nats_session *s)
+{
+    return s->js == NULL ? NULL : &s->js->aside;
 }
 
 struct buf *nats_js_scratch(struct nats_session *s)

@@ -60,6 +60,7 @@ struct nats_js {
     bool subscribed;           /* to our inbox */
     struct js_holder *holders; /* of listed streams, last one first */
     struct buf scratch;        /* one subject or reply while a line is written */
+    struct buf aside;          /* nats_session_aside */
 };
 
 /* The session's, made when first needed. ERR_NOMEM. */
@@ -101,9 +102,10 @@ struct js_pending *js_pending_take(struct nats_js *js, uint64_t number);
 void js_pending_free(struct js_pending *p);
 void js_list_free(struct js_list *list);
 
-/* A message to the application's reply, in the place of the server's answer. type: of the row. */
-enum err js_say(struct nats_session *s, struct span reply, struct span header,
-                struct span body) ATTR_MUST_USE;
+/* A message to the application's reply, in the place of the server's answer. is_ours: a verbose
+ * application is not waiting for a +OK. */
+enum err js_say(struct nats_session *s, struct span reply, struct span header, struct span body,
+                bool is_ours) ATTR_MUST_USE;
 /* A line of our own to the server, where no payload passes. ERR_NATS_CONTROL_LINE. */
 enum err js_publish(struct nats_session *s, struct span subject, struct span reply,
                     struct span body) ATTR_MUST_USE;

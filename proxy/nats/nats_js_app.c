@@ -36,7 +36,7 @@ static enum err say_error(struct nats_session *s, const struct js_pending *p,
     struct buf body = {0};
     enum err e = js_error_body(p->row, error, &body);
     if (e == ERR_OK)
-        e = js_say(s, span_of(p->reply, p->reply_bytes), SPAN_NONE, buf_span(&body));
+        e = js_say(s, span_of(p->reply, p->reply_bytes), SPAN_NONE, buf_span(&body), true);
     buf_deinit(&body);
     return e;
 }
@@ -51,7 +51,7 @@ static enum err say(struct nats_session *s, const struct js_pending *p, struct s
 {
     if (s->max_payload != 0 && header.n + body.n > s->max_payload)
         return say_error(s, p, &too_large);
-    return js_say(s, span_of(p->reply, p->reply_bytes), header, body);
+    return js_say(s, span_of(p->reply, p->reply_bytes), header, body, true);
 }
 
 /* The next page of a list goes to the same place. Takes list. */
@@ -98,11 +98,8 @@ static enum err answer_list(struct nats_session *s, struct js_pending *p, struct
         e = say_error(s, p, &unreadable);
         done = false;
     }
-    if (e == ERR_OK && done) {
+    if (e == ERR_OK && done)
         e = say(s, p, header, buf_span(&answer));
-        if (e == ERR_OK)
-            e = nats_expect_ok(s, true);
-    }
     buf_deinit(&answer);
     return e;
 }
@@ -118,7 +115,7 @@ static enum err answer_body(struct nats_session *s, const struct js_pending *p, 
     else if (e == ERR_SYNTAX || e == ERR_FOREIGN)
         e = say_error(s, p, &unreadable);
     buf_deinit(&answer);
-    return e == ERR_OK ? nats_expect_ok(s, true) : e;
+    return e;
 }
 
 /* A status without a body, "503" above all, or an answer. */
@@ -131,10 +128,8 @@ static enum err deliver(struct nats_session *s, struct js_pending *p, struct spa
         if (e != ERR_OK || !tell)
             return e;
     }
-    if (body.n == 0) {
-        enum err e = say(s, p, header, body);
-        return e == ERR_OK ? nats_expect_ok(s, true) : e;
-    }
+    if (body.n == 0)
+        return say(s, p, header, body);
     return p->list != NULL ? answer_list(s, p, header, body) : answer_body(s, p, header, body);
 }
 
@@ -155,8 +150,6 @@ enum err nats_js_answer(struct nats_session *s, const struct nats_line *l, struc
     }
     if (whole > LIMIT_NATS_JS_BODY_BYTES) {
         e = say_error(s, p, &too_large);
-        if (e == ERR_OK)
-            e = nats_expect_ok(s, true);
         js_pending_free(p);
         return e == ERR_OK ? nats_payload_begin(s, SIDE_UP, l->payload_bytes, true, in) : e;
     }

@@ -17,7 +17,28 @@
 
 enum { CRLF_BYTES = 2 };
 
-enum err js_say(struct nats_session *s, struct span reply, struct span header, struct span body)
+/* The line that a verbose application waits for was answered aside: another one brings its +OK. */
+static enum err say_nothing(struct nats_session *s)
+{
+    struct buf subject = {0};
+    enum err e = js_nowhere_append(s->ns, SPAN_LIT("ok"), &subject);
+    if (e == ERR_OK)
+        e = js_publish(s, buf_span(&subject), SPAN_NONE, SPAN_NONE);
+    buf_deinit(&subject);
+    return e == ERR_OK ? nats_expect_ok(s, false) : e;
+}
+
+/* Where messages for the application's own namespace go; NULL: no memory. */
+static struct buf *voice_of(struct nats_session *s)
+{
+    struct nats_js *js;
+    if (s->echo)
+        return nats_voice(s, SIDE_UP);
+    return nats_js_get(s, &js) == ERR_OK ? &js->aside : NULL;
+}
+
+enum err js_say(struct nats_session *s, struct span reply, struct span header, struct span body,
+                bool is_ours)
 {
     char sizes[2][16];
     int n[2] = {snprintf(sizes[0], sizeof sizes[0], "%zu", header.n),
@@ -28,13 +49,18 @@ enum err js_say(struct nats_session *s, struct span reply, struct span header, s
         .header_text = header.n == 0 ? SPAN_NONE : span_of(sizes[0], (size_t)n[0]),
         .payload_text = span_of(sizes[1], (size_t)n[1]),
     };
-    struct buf *out = nats_voice(s, SIDE_UP);
-    enum err e = nats_write_pub(out, subject_map_pub_prefix(&s->ns->map), &line);
+    struct buf *out = voice_of(s);
+    enum err e = out == NULL ? ERR_NOMEM
+                             : nats_write_pub(out, subject_map_pub_prefix(&s->ns->map), &line);
     if (e == ERR_OK)
         e = buf_append(out, header);
     if (e == ERR_OK)
         e = buf_append(out, body);
-    return e == ERR_OK ? buf_append(out, SPAN_LIT("\r\n")) : e;
+    if (e == ERR_OK)
+        e = buf_append(out, SPAN_LIT("\r\n"));
+    if (e == ERR_OK && s->echo)
+        return nats_expect_ok(s, is_ours);
+    return e == ERR_OK && s->verbose && !is_ours ? say_nothing(s) : e;
 }
 
 enum err js_publish(struct nats_session *s, struct span subject, struct span reply,
@@ -101,10 +127,8 @@ static enum err refuse(struct nats_session *s, const struct nats_line *l, const 
         return pass_nowhere(s, l, in);
     enum err e = js_error_body(row, error, &body);
     if (e == ERR_OK)
-        e = js_say(s, l->reply, SPAN_NONE, buf_span(&body));
+        e = js_say(s, l->reply, SPAN_NONE, buf_span(&body), false);
     buf_deinit(&body);
-    if (e == ERR_OK)
-        e = nats_expect_ok(s, false);
     return e == ERR_OK ? nats_payload_begin(s, SIDE_APP, l->payload_bytes, true, in) : e;
 }
 
@@ -279,11 +303,7 @@ static enum err request(struct nats_session *s, const struct nats_line *l, struc
     static const struct js_error denied = {403, 10075,
                                            "bulkhead: this request is not allowed in a namespace"};
     struct js_call call;
-    bool known = js_api_parse(l->subject, &call);
-    /* A client that does not hear itself would not hear our answers either. */
-    if (!s->echo && !(known && call.row->policy == JS_DIRECT))
-        return pass_nowhere(s, l, in);
-    if (!known) {
+    if (!js_api_parse(l->subject, &call)) {
         count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
         return refuse(s, l, NULL, &denied, in);
     }

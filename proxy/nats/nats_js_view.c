@@ -187,9 +187,10 @@ static enum err say_error(struct nats_session *s, struct js_view *v, const struc
     count(s->ns->counters, COUNTER_DENIED_JETSTREAM, 1);
     enum err e = js_error_body(row, error, &body);
     if (e == ERR_OK)
-        e = js_say(s, reply_of(v), SPAN_NONE, buf_span(&body));
+        e = js_say(s, reply_of(v), SPAN_NONE, buf_span(&body), v->is_spoken);
+    v->is_spoken = true;
     buf_deinit(&body);
-    return e == ERR_OK ? expect_ok(s, v) : e;
+    return e;
 }
 
 static bool makes_consumer(const struct js_row *row)

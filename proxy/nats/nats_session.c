@@ -88,10 +88,16 @@ bool nats_session_is_closing(const struct nats_session *s)
     return s->state == NATS_CLOSING;
 }
 
+void nats_session_be_voice(struct nats_session *s)
+{
+    s->is_voice = true;
+}
+
 bool nats_session_wants_read(const struct nats_session *s, enum nats_side side)
 {
+    size_t aside = s->js == NULL ? 0 : buf_len(&s->js->aside);
     if (s->state == NATS_CLOSING || s->wants_tls[SIDE_UP] || s->wants_tls[SIDE_APP] ||
-        buf_len(&s->out[other(side)]) >= LIMIT_OUT_HIGH_BYTES)
+        buf_len(&s->out[other(side)]) >= LIMIT_OUT_HIGH_BYTES || aside >= LIMIT_OUT_HIGH_BYTES)
         return false;
     /* Answers of JetStream's API are published anew: a server that does not read has to wait. */
     if (side == SIDE_UP)

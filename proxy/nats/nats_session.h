@@ -83,6 +83,14 @@ bool nats_session_wants_tls(const struct nats_session *s, enum nats_side side);
 void nats_session_secured(struct nats_session *s, enum nats_side side);
 /* One side is gone (e: why). The other one gets its last words in out(); the session is CLOSING. */
 void nats_session_lost(struct nats_session *s, enum nats_side side, enum err e);
+/* This session's application is another session: it is that one's voice (below). Right after new.
+ */
+void nats_session_be_voice(struct nats_session *s);
+/* A client with echo:false does not hear what its own connection publishes, and answers of
+ * JetStream's API are published. Its are gathered here, as whole messages for the server; io takes
+ * them and writes them on a second connection to the same server, behind the CONNECT of a session
+ * that is a voice. NULL, or empty: nothing to say. Borrows the session. */
+struct buf *nats_session_aside(struct nats_session *s);
 /* Write what is in out(), then close both connections. */
 bool nats_session_is_closing(const struct nats_session *s);
 

@@ -56,6 +56,7 @@ struct nats_session {
     bool barrier;        /* our own PING is unanswered */
     bool verbose, echo;  /* CONNECT's, as the server has them: true, true by default */
     bool headers;        /* CONNECT's */
+    bool is_voice;       /* nobody hears what the server says, but we */
     bool server_headers; /* INFO's */
     bool wants_tls[SIDES];
     /* INFO's, as tokens of a subject: together no other connection has them. */

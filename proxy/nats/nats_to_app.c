@@ -252,7 +252,7 @@ static enum err decide_tls(struct nats_session *s, const struct nats_info *info)
     if (ns->tls_up && !info->tls_required && !info->tls_available)
         return ERR_NATS_NO_TLS;
     s->wants_tls[SIDE_UP] = !ns->tls_up_first && (ns->tls_up || info->tls_required);
-    s->wants_tls[SIDE_APP] = ns->tls_app;
+    s->wants_tls[SIDE_APP] = ns->tls_app && !s->is_voice;
     return ERR_OK;
 }
 
@@ -279,10 +279,10 @@ static enum err info(struct nats_session *s, struct span json)
         return e;
     if (s->state == NATS_WAIT_INFO)
         e = decide_tls(s, &info);
-    if (e != ERR_OK) {
+    if (e != ERR_OK || s->is_voice)
         buf_truncate(&s->out[SIDE_APP], before);
+    if (e != ERR_OK)
         return e;
-    }
     if (s->ns->learn != NULL && info.connect_urls.n != 0)
         s->ns->learn(s->ns->learner, info.connect_urls);
     s->max_payload = info.max_payload;
@@ -345,13 +345,14 @@ enum err nats_to_app_line(struct nats_session *s, struct span line, struct span 
         return want > in->n ? nats_hold(s, SIDE_UP, line, want, in) : message(s, &l, in);
     }
     case NATS_OP_PING:
-        return buf_append(&s->out[SIDE_APP], SPAN_LIT("PING\r\n"));
+        return s->is_voice ? buf_append(&s->out[SIDE_UP], SPAN_LIT("PONG\r\n"))
+                           : buf_append(&s->out[SIDE_APP], SPAN_LIT("PING\r\n"));
     case NATS_OP_PONG:
         return pong(s);
     case NATS_OP_OK:
         return ok(s);
     case NATS_OP_ERR:
-        return error(s, l.text);
+        return s->is_voice ? ERR_OK : error(s, l.text); /* what ends it is followed by its end */
     case NATS_OP_INFO:
         return info(s, l.text);
     case NATS_OP_PUB:

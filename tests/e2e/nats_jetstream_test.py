@@ -61,10 +61,10 @@ class JetStream(cases.Shared):
                     await cleanup()
         asyncio.run(whole())
 
-    async def everybody(self):
+    async def everybody(self, **kwargs):
         """(name, client) of a server of one's own, both tenants and the neighbours."""
         places = [("private", self.private.url), *((s.namespace, s.nats_url) for s in (self.a, self.b, *self.around))]
-        return [(name, await self.connect(url)) for name, url in places]
+        return [(name, await self.connect(url, **kwargs)) for name, url in places]
 
     async def clean(self, client):
         for name in await self.names(client):
@@ -76,11 +76,11 @@ class JetStream(cases.Shared):
     async def raw(self):
         return await self.connect(self.nats.url)
 
-    def alike(self, story):
+    def alike(self, story, **kwargs):
         """Runs story(client, js) for everybody, one step of all after another's, and compares what it
         yields with the private server's."""
         async def whole():
-            clients = await self.everybody()
+            clients = await self.everybody(**kwargs)
             await self.clean(clients[0][1])
             runs = [(name, client, story(client, client.jetstream(timeout=20))) for name, client in clients]
             step = 0
@@ -141,6 +141,39 @@ class JetStream(cases.Shared):
             yield await self.api(c, "STREAM.DELETE.ORDERS")
             yield await self.names(c)
         self.alike(story)
+
+    def test_a_client_that_does_not_hear_itself(self):
+        """echo: false. Answers of the API come to each of its subscriptions, as often as on a private server."""
+        async def story(c, js):
+            heard = {}
+            async def listen(subject, queue="", limit=0):
+                async def on(m):
+                    heard.setdefault((subject, queue), []).append(m.subject + " " + m.data.decode()[:60])
+                sub = await c.subscribe(subject, queue=queue, cb=on)
+                if limit:
+                    await sub.unsubscribe(limit)
+            for args in (("answers.*",), ("answers.1",), ("answers.>", "q"), ("answers.1", "q"), ("answers.2", "", 1), ("own",)):
+                await listen(*args)
+            await self.api(c, "STREAM.CREATE.S", {"name": "S", "subjects": ["s"], "storage": "memory", "retention": "limits"})
+            for verb, reply in (("STREAM.INFO.S", "answers.1"), ("STREAM.PURGE.S", "answers.2"), ("STREAM.INFO.NONE", "answers.2"),
+                                ("STREAM.NAMES", "answers.3"), ("STREAM.DELETE.NONE", "answers.4"), ("INFO.X", "")):
+                await c.publish("own", b"not heard")
+                await c.publish("$JS.API." + verb, b"", reply=reply)
+            while len(heard.get(("answers.*", ""), [])) < 5:
+                await asyncio.sleep(0.01)
+            await c.flush()
+            one = sorted(heard.pop(("answers.1", "q"), []) + heard.pop(("answers.>", "q")))
+            first = heard.pop(("answers.2", ""))  # later servers answer several requests in any order
+            yield [sorted((k, sorted(v)) for k, v in heard.items()), one, len(first)]
+            kv = await js.create_key_value(bucket="config", storage="memory")
+            watcher = await kv.watchall()
+            yield [await kv.put("k", b"1"), await watcher.updates(timeout=20), (await watcher.updates(timeout=20)).key]
+            ack = await js.publish("s", b"one")
+            yield [ack.stream, ack.seq]
+            m, = await (await js.pull_subscribe("s", "D")).fetch(1, timeout=20)
+            await m.ack_sync(timeout=20)
+            yield [m.subject, (await js.consumer_info("S", "D")).num_pending]
+        self.alike(story, no_echo=True)
 
     def test_advisories(self):
         """Everybody listens to all of them while all do the same: each hears its own once, as on a private server,

@@ -138,6 +138,27 @@ static bool converse(struct world *w, struct span payload)
     return !w->app.ended;
 }
 
+/* A request to JetStream by a client without echo: its answer takes a second upstream connection.
+ */
+static bool ask(struct world *w, struct span payload)
+{
+    (void)payload;
+    struct addr a = nats_plane_addr(w->plane);
+    own_begin();
+    assert_int_equal(tcp_dial(&w->app.t, &w->l, &a, &handler), ERR_OK);
+    own_end();
+    OR_ENDED(w, has(&w->app, "\r\n"));
+    say_paused(&w->app, SPAN_LIT("CONNECT {\"verbose\":false,\"echo\":false}\r\n"
+                                 "PUB $JS.API.STREAM.PURGE.S i 0\r\n\r\n"));
+    OR_ENDED(w, upstream_of_app(w) != NULL && has(upstream_of_app(w), "bh.r.a~~.X.0.1 0\r\n\r\n"));
+    if (w->app.ended)
+        return false;
+    struct end *server = upstream_of_app(w);
+    say_paused(server, SPAN_LIT("MSG bh.r.a~~.X.0.1 r0 16\r\n{\"success\":true}\r\n"));
+    OR_ENDED(w, upstream_of_app(w) != server && has(upstream_of_app(w), "~.i 16\r\n{\"success\""));
+    return !w->app.ended;
+}
+
 static void end_all(struct world *w)
 {
     tcp_close(&w->app.t);
@@ -171,14 +192,16 @@ static struct world *world_init(void)
     return &w;
 }
 
+typedef bool converse_fn(struct world *w, struct span payload);
+
 /* One conversation in which allocation n fails; false if there are fewer. */
-static bool sweep_step(unsigned n, struct span payload)
+static bool sweep_step(unsigned n, converse_fn *talk, struct span payload)
 {
     struct world *w = world_init();
     alloc_fail_at(n);
     enum err e = open_plane(w);
     assert_true(e == ERR_OK || (e == ERR_NOMEM && alloc_state.has_failed));
-    bool is_whole = e == ERR_OK && converse(w, payload);
+    bool is_whole = e == ERR_OK && talk(w, payload);
     bool has_failed = alloc_state.has_failed;
     alloc_fail_at(0);
     assert_true(is_whole || has_failed);
@@ -192,7 +215,17 @@ static void any_failed_allocation_ends_at_most_that_connection(void **state)
     static uint8_t payload[PAYLOAD];
     memset(payload, 'x', sizeof payload);
     unsigned n = 1;
-    while (sweep_step(n, span_of(payload, sizeof payload)))
+    while (sweep_step(n, converse, span_of(payload, sizeof payload)))
+        n++;
+    print_message("%u allocations failed in turn\n", n - 1);
+    assert_true(n > 10);
+}
+
+static void any_failed_allocation_of_a_voice_ends_at_most_its_connection(void **state)
+{
+    (void)state;
+    unsigned n = 1;
+    while (sweep_step(n, ask, SPAN_NONE))
         n++;
     print_message("%u allocations failed in turn\n", n - 1);
     assert_true(n > 10);
@@ -232,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_of_a_known_connection_allocate_nothing),
         cmocka_unit_test(any_failed_allocation_ends_at_most_that_connection),
+        cmocka_unit_test(any_failed_allocation_of_a_voice_ends_at_most_its_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

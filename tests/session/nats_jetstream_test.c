@@ -107,7 +107,9 @@ static void text_in_an_unknown_member_is_refused(void **state)
                   "known to this sidecar and could name what is outside\"}}\r\n"));
 }
 
-static void a_client_without_echo_pulls_and_gets_but_asks_in_vain(void **state)
+/* It does not hear what its own connection publishes; what the server answers by itself it hears.
+ */
+static void a_client_without_echo_is_answered_by_its_voice(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("CONNECT {\"echo\":false}\r\n"), UP_HEARS("CONNECT {\"echo\":false}\r\n"),
@@ -116,7 +118,37 @@ static void a_client_without_echo_pulls_and_gets_but_asks_in_vain(void **state)
          UP_HEARS("PUB $JS.API.CONSUMER.MSG.NEXT.a~~S.C bh.e.a.~.~.~.i 1\r\n1\r\n"
                   "PUB $JS.API.DIRECT.GET.a~~S bh.e.a.~.~.~.i 35\r\n"
                   "{\"last_by_subj\":\"bh.e.a.~.~.~.foo\"}\r\n"
-                  "PUB bh.r.a~~.$JS.API.STREAM.PURGE.S bh.e.a.~.~.~.i 0\r\n\r\n"));
+                  "SUB bh.r.a~~.N.0.* r0\r\n"
+                  "PUB $JS.API.STREAM.PURGE.a~~S bh.r.a~~.N.0.1 2\r\n{}\r\n"),
+         UP("MSG bh.r.a~~.N.0.1 r0 16\r\n{\"success\":true}\r\n"),
+         HEARD_ASIDE("PUB bh.e.a.~.~.~.i 16\r\n{\"success\":true}\r\n"),
+         APP("PUB $JS.API.STREAM.TEMPLATE.NAMES i 0\r\n\r\n"),
+         HEARD_ASIDE(
+             "PUB bh.e.a.~.~.~.i 148\r\n{\"type\":\"io.nats.jetstream.api.v1.error\",\"error\":{"
+             "\"code\":403,\"err_code\":10075,\"description\":\"bulkhead: this request is not "
+             "allowed in a namespace\"}}\r\n"));
+}
+
+/* Every line has its own +OK, and what is said aside brings none. */
+static void a_verbose_client_without_echo_hears_one_ok_a_line(void **state)
+{
+    (void)state;
+    PLAY(
+        "a", HELLO_VERBOSE, APP("CONNECT {\"verbose\":true,\"echo\":false}\r\n"),
+        UP_HEARS("CONNECT {\"verbose\":true,\"echo\":false}\r\n"), UP("+OK\r\n"),
+        APP_HEARS("+OK\r\n"), APP("PUB $JS.API.STREAM.PURGE.S i 2\r\n{}\r\nPUB foo 0\r\n\r\n"),
+        UP_HEARS("SUB bh.r.a~~.N.0.* r0\r\nPUB $JS.API.STREAM.PURGE.a~~S bh.r.a~~.N.0.1 2\r\n{}\r\n"
+                 "PUB bh.e.a.~.~.~.foo 0\r\n\r\n"),
+        UP("+OK\r\n+OK\r\nMSG bh.r.a~~.N.0.1 r0 16\r\n{\"success\":true}\r\n"),
+        HEARD_ASIDE("PUB bh.e.a.~.~.~.i 16\r\n{\"success\":true}\r\n"), APP_HEARS("+OK\r\n"),
+        UP("+OK\r\n"), APP_HEARS("+OK\r\n"),
+        APP("PUB $JS.API.STREAM.PURGE.S i 1\r\n{\r\nPUB foo 0\r\n\r\n"),
+        HEARD_ASIDE(
+            "PUB bh.e.a.~.~.~.i "
+            "124\r\n{\"type\":\"io.nats.jetstream.api.v1.stream_purge_response\","
+            "\"error\":{\"code\":400,\"err_code\":10025,\"description\":\"invalid JSON\"}}\r\n"),
+        UP_HEARS("PUB bh.r.a~~.ok 0\r\n\r\nPUB bh.e.a.~.~.~.foo 0\r\n\r\n"), UP("+OK\r\n+OK\r\n"),
+        APP_HEARS("+OK\r\n+OK\r\n"));
 }
 
 static void what_is_not_for_a_namespace_is_denied(void **state)
@@ -313,7 +345,8 @@ int main(void)
         cmocka_unit_test(a_server_without_jetstream_is_heard),
         cmocka_unit_test(nobody_listens_to_a_subject_of_ones_own),
         cmocka_unit_test(text_in_an_unknown_member_is_refused),
-        cmocka_unit_test(a_client_without_echo_pulls_and_gets_but_asks_in_vain),
+        cmocka_unit_test(a_client_without_echo_is_answered_by_its_voice),
+        cmocka_unit_test(a_verbose_client_without_echo_hears_one_ok_a_line),
         cmocka_unit_test(what_is_not_for_a_namespace_is_denied),
         cmocka_unit_test(acknowledgements_and_flow_control_name_the_stream),
         cmocka_unit_test(acknowledgements_of_publishes_are_known_by_their_shape),

@@ -4,7 +4,8 @@
  * cut.
  *
  * A transcript is a list of steps: APP("…") and UP("…") are bytes from a side; APP_HEARS("…") and
- * UP_HEARS("…") compare with all that side was told since the last time. At the end nothing may be
+ * UP_HEARS("…") compare with all that side was told since the last time;
+ * HEARD_ASIDE("…") with what the session's voice would say. At the end nothing may be
  * left unheard. Each transcript runs with its bytes whole, one by one, and randomly cut.
  */
 #ifndef TESTS_SESSION_NATS_TRANSCRIPT_H
@@ -14,7 +15,7 @@
 
 #include "nats/nats_session.h"
 
-enum step_kind { SAYS, HEARS, LOST };
+enum step_kind { SAYS, HEARS, ASIDE, LOST };
 
 struct step {
     enum step_kind kind;
@@ -48,6 +49,11 @@ struct step {
         HEARS, SIDE_UP, SPAN_LIT(s), ERR_OK                                                        \
     }
 
+#define HEARD_ASIDE(s)                                                                             \
+    {                                                                                              \
+        ASIDE, SIDE_UP, SPAN_LIT(s), ERR_OK                                                        \
+    }
+
 /* Most transcripts begin with these two steps and what is heard of them. */
 #define INFO_SENT                                                                                  \
     "INFO {\"server_id\":\"N\",\"version\":\"2.9.10\",\"headers\":true,\"max_payload\":1048576} "  \
@@ -67,6 +73,7 @@ struct stage {
     struct counters counters;
     struct nats_session *session;
     struct buf heard[SIDES];
+    struct buf aside; /* what its voice has to say */
 };
 
 static inline void stage_open(struct stage *t, const char *path)
@@ -95,6 +102,7 @@ static inline void stage_close(struct stage *t)
     nats_session_free(&t->session);
     for (int side = 0; side < SIDES; side++)
         buf_deinit(&t->heard[side]);
+    buf_deinit(&t->aside);
 }
 
 /* Take what the session has to say, as io would. */
@@ -106,6 +114,11 @@ static inline void stage_listen(struct stage *t)
         buf_consume(out, buf_len(out));
         buf_trim(out);
     }
+    struct buf *aside = nats_session_aside(t->session);
+    if (aside == NULL)
+        return;
+    assert_int_equal(buf_append(&t->aside, buf_span(aside)), ERR_OK);
+    buf_deinit(aside);
 }
 
 /* One piece of one side's bytes; all of it, as output is taken whenever the session waits for it.
@@ -145,6 +158,10 @@ static inline void stage_step(struct stage *t, const struct step *step, unsigned
         assert_span_equal(buf_span(&t->heard[step->side]), step->bytes);
         buf_consume(&t->heard[step->side], step->bytes.n);
         break;
+    case ASIDE:
+        assert_span_equal(buf_span(&t->aside), step->bytes);
+        buf_consume(&t->aside, step->bytes.n);
+        break;
     case LOST:
         nats_session_lost(t->session, step->side, step->error);
         stage_listen(t);
@@ -163,6 +180,7 @@ static inline void stage_play(struct stage *t, const struct step *steps, size_t 
             stage_step(t, &steps[i], cut, &rng);
         for (int side = 0; side < SIDES; side++)
             assert_span_equal(buf_span(&t->heard[side]), SPAN_NONE);
+        assert_span_equal(buf_span(&t->aside), SPAN_NONE);
         nats_session_free(&t->session);
     }
 }
