@@ -15,6 +15,7 @@
 #include "nats/nats_info.h"
 #include "nats/nats_js.h"
 #include "nats/nats_state.h"
+#include "wire/json_splice.h"
 #include "wire/nats_write.h"
 
 static enum err say_err(struct nats_session *s, const char *text)
@@ -300,6 +301,18 @@ static enum err begin_without_connect(struct nats_session *s)
     return e == ERR_OK ? nats_expect_ok(s, true) : e;
 }
 
+/* The server reads an INFO of a client, and does nothing with it. */
+static enum err check_info(struct span json)
+{
+    struct json_walk w;
+    struct json_member m;
+    bool more = !span_eq(json, SPAN_LIT("null"));
+    enum err e = more ? json_walk_begin(&w, json) : ERR_OK;
+    while (e == ERR_OK && more)
+        e = json_walk_next(&w, &m, &more);
+    return e;
+}
+
 enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *in)
 {
     struct nats_line l;
@@ -328,8 +341,9 @@ enum err nats_to_up_line(struct nats_session *s, struct span line, struct span *
         return buf_append(&s->out[SIDE_UP], SPAN_LIT("PONG\r\n"));
     case NATS_OP_ERR:
         return ERR_SYNTAX; /* the server closes, too */
-    case NATS_OP_OK:
-    case NATS_OP_INFO: /* the server takes these from a client and does nothing */
+    case NATS_OP_INFO:
+        return check_info(l.text);
+    case NATS_OP_OK: /* the server takes it from a client and does nothing */
     case NATS_OP_MSG:
     case NATS_OP_HMSG:
     case NATS_OPS:

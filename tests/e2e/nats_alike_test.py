@@ -103,7 +103,37 @@ CASES = [case.encode("latin-1") for case in (
     'CONNECT {"verbose":1}\r\n',
     'CONNECT {"VERBOSE":true}\r\n',
     'CONNECT {"protocol":5}\r\n',
+    "CONNECT \r\n",
+    "INFO\r\n",
+    "INFO \t \r\n",
+    "INFO {\r\n",
+    "PUB foo bar   \r\nhi\r\n",
+    "PUB foo 2\r\nhi \r\n",
+    "PUB foo 2\r\nhi\r \n",
+    "PUB foo " + "3" * 64 + "\r\n",
+    "PUB foo 2222222222222222\r\n",
+    "UNSUBUNSUB 1\r\n",
+    "UNSUB_2\r\n",
+    "UNSUB_UNSUB_UNSUB 2\r\n",
+    "UNSUB_\t2\r\n",
+    "UNSUB     \t  \r\n",
+    "SUB foo bar baz 22\r\n",
+    "M",
+    "HM",
+    "PING  \r  \n",
+    "PONG  \r  \n",
+    "PING \t\r\n",
+    "SUB > 1\r\nPUB\t \tfoo\t \t \tbar\t \t2\t \t\r\nhi\r\n",
+    "SUB > 1\r\nHPUB  \t foo \t bar\t12 \t 14 \t\r\nNATS/1.0\r\n\r\nhi\r\n",
+    "SUB > 1\r\nHPUB foo bar 0 2\r\nhi\r\n",
+    "SUB > 1\r\nHPUB foo 12 17\r\nname:derek\r\nHELLO\r\n",
+    "SUB \t foo \t q\t\t1 \t\r\nPUB foo 1\r\nx\r\n",
+    "SUB foo 1\r\nUNSUB \t 1 \t 1\t\r\nPUB foo 1\r\nx\r\nPUB foo 1\r\ny\r\n",
 )]
+
+# Each verb left after every letter of it, and with a letter too many.
+VERBS = ("PING", "PONG", "PUB", "HPUB", "SUB", "UNSUB", "CONNECT", "INFO", "+OK", "-ERR")
+CASES += [f"{verb[:n]}x\r\n".encode() for verb in VERBS for n in range(1, len(verb) + 1)]
 
 SPOKEN = (b"-ERR 'Parser Error'\r\n", b"-ERR 'message headers not supported'\r\n")
 

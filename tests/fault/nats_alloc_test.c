@@ -192,10 +192,10 @@ static struct world *world_init(void)
     return &w;
 }
 
-typedef bool converse_fn(struct world *w, struct span payload);
+typedef bool (*converse_fn)(struct world *w, struct span payload);
 
 /* One conversation in which allocation n fails; false if there are fewer. */
-static bool sweep_step(unsigned n, converse_fn *talk, struct span payload)
+static bool sweep_step(unsigned n, converse_fn talk, struct span payload)
 {
     struct world *w = world_init();
     alloc_fail_at(n);

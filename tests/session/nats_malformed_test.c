@@ -5,7 +5,12 @@
  * Every row was sent to nats-server 2.9.10 first, over a raw socket, after CONNECT
  * {"verbose":false,"pedantic":false}. Where the server closes without a word we say 'Parser Error'
  * before we close, so that a person can find out why; those rows carry "silent" in their reason.
+ * Each malformed line of the server's own parser tests (the same from 2.9 to 2.14) is among them in
+ * our own words; tests/e2e/nats_alike_test.py sends them to a real server. Their tests of lines
+ * that arrive in pieces are the cuts.
  */
+#include <stdio.h>
+
 #include "session/nats_transcript.h"
 
 struct row {
@@ -51,12 +56,16 @@ static const struct row rows[] = {
     ROW_SILENT("an error from a client", "-ERR 'x'\r\n"),
     ROW_SILENT("PUB without fields", "PUB \r\n"),
     ROW_SILENT("PUB without a size", "PUB foo\r\nhi\r\n"),
+    ROW_SILENT("PUB with a reply and blanks in the size's place", "PUB foo bar   \r\nhi\r\n"),
     ROW_SILENT("PUB with a blank in the reply", "PUB foo a b 2\r\nhi\r\n"),
     ROW_SILENT("a negative size", "PUB foo -1\r\nhi\r\n"),
     ROW_SILENT("a size with a sign", "PUB foo +2\r\nhi\r\n"),
     ROW_SILENT("a size with a letter", "PUB foo 2x\r\nhi\r\n"),
     ROW_SILENT("a size that overflows", "PUB foo 99999999999999999999\r\nhi\r\n"),
     ROW_SILENT("a size of ten digits", "PUB foo 1000000000\r\nhi\r\n"),
+    ROW_SILENT("a size of sixteen digits", "PUB foo 2222222222222222\r\n"),
+    ROW_SILENT("a size of more digits than any number",
+               "PUB foo 3333333333333333333333333333333333333333333333333333333333\r\n"),
     ROW_SILENT("a carriage return inside the size", "PUB foo 2\rX\r\nhi\r\n"),
     ROW_SILENT("HPUB with one size", "HPUB foo 14\r\nNATS/1.0\r\n\r\nhi\r\n"),
     ROW_SILENT("headers larger than the message", "HPUB foo 15 14\r\nNATS/1.0\r\n\r\nhi\r\n"),
@@ -67,11 +76,24 @@ static const struct row rows[] = {
     ROW_SILENT("SUB without a sid", "SUB foo\r\n"),
     ROW_SILENT("SUB with a field too many", "SUB foo q 1 x\r\n"),
     ROW_SILENT("UNSUB without fields", "UNSUB \r\n"),
+    ROW_SILENT("UNSUB with blanks and tabs only", "UNSUB     \t  \r\n"),
     ROW_SILENT("UNSUB with a field too many", "UNSUB 1 2 3\r\n"),
     ROW_SILENT("CONNECT without a body", "CONNECT\r\n"),
+    ROW_SILENT("CONNECT and a blank", "CONNECT \r\n"),
     ROW_SILENT("CONNECT with half a body", "CONNECT {\r\n"),
     ROW_SILENT("CONNECT with a list", "CONNECT []\r\n"),
     ROW_SILENT("CONNECT with more behind it", "CONNECT {} x\r\n"),
+    ROW_SILENT("INFO from a client, without a body", "INFO\r\n"),
+    ROW_SILENT("INFO from a client, blanks for a body", "INFO \t \r\n"),
+    ROW_SILENT("INFO from a client, half a body", "INFO {\r\n"),
+    ROW_SILENT("INFO with a letter too many", "INFOx\r\n"),
+    ROW_OP("the first letter of a server's verb", "M"),
+    ROW_OP("the first letters of another one", "HM"),
+    ROW_OP("PUB with a letter too many", "PUBx\r\n"),
+    ROW_OP("UNSUB with a letter too many", "UNSUBx"),
+    ROW_OP("UNSUB twice in a word", "UNSUBUNSUB 1\r\n"),
+    ROW_OP("UNSUB and its sid joined", "UNSUB_2\r\n"),
+    ROW_OP("UNSUB joined, then a tab", "UNSUB_\t2\r\n"),
     ROW_SUBJECT("an empty token", "foo..a"),
     ROW_SUBJECT("an empty last token", "foo."),
     ROW_SUBJECT("an empty first token", ".a"),
@@ -114,12 +136,44 @@ static const struct row rows[] = {
      .app_hears = UNKNOWN_OP,
      .up_hears = SPAN_LIT("PUB bh.e.a.~.~.~.foo 2\r\nhi"),
      .error = ERR_NATS_UNKNOWN_OP},
+    {.reason = "a payload with a blank before its line end",
+     .sent = SPAN_LIT("PUB foo 2\r\nhi \r\n"),
+     .app_hears = UNKNOWN_OP,
+     .up_hears = SPAN_LIT("PUB bh.e.a.~.~.~.foo 2\r\nhi"),
+     .error = ERR_NATS_UNKNOWN_OP},
+    {.reason = "a payload with a blank inside its line end",
+     .sent = SPAN_LIT("PUB foo 2\r\nhi\r \n"),
+     .app_hears = UNKNOWN_OP,
+     .up_hears = SPAN_LIT("PUB bh.e.a.~.~.~.foo 2\r\nhi"),
+     .error = ERR_NATS_UNKNOWN_OP},
     {.reason = "a denied payload that lies about its size",
      .sent = SPAN_LIT("PUB $SYS.x 1\r\nhi\r\n"),
      .app_hears = SPAN_LIT("-ERR 'Permissions Violation for Publish to \"$SYS.x\"'\r\n"
                            "-ERR 'Unknown Protocol Operation'\r\n"),
      .error = ERR_NATS_UNKNOWN_OP},
     /* What looks wrong and is not. */
+    {.reason = "blanks around a carriage return in PING",
+     .sent = SPAN_LIT("PING  \r  \n"),
+     .up_hears = SPAN_LIT("PING\r\n")},
+    {.reason = "PONG with a tab behind it",
+     .sent = SPAN_LIT("PONG \t\r\n"),
+     .up_hears = SPAN_LIT("PONG\r\n")},
+    {.reason = "INFO from a client", .sent = SPAN_LIT("INFO {\"server_id\":\"id\"}\r\n")},
+    {.reason = "blanks and tabs in a row, and at the end",
+     .sent = SPAN_LIT("PUB\t \tfoo\t \t \tbar\t \t2\t \t\r\nhi\r\n"),
+     .up_hears = SPAN_LIT("PUB bh.e.a.~.~.~.foo bh.e.a.~.~.~.bar 2\r\nhi\r\n")},
+    {.reason = "the same with headers",
+     .sent = SPAN_LIT("HPUB  \t foo \t bar\t0 \t 2 \t\r\nhi\r\n"),
+     .up_hears = SPAN_LIT("HPUB bh.e.a.~.~.~.foo bh.e.a.~.~.~.bar 0 2\r\nhi\r\n")},
+    {.reason = "the same in SUB",
+     .sent = SPAN_LIT("SUB \t foo \t q\t\t1 \t\r\n"),
+     .up_hears = SPAN_LIT("SUB bh.e.a.~.~.~.foo q~a e1\r\n")},
+    {.reason = "the same in UNSUB",
+     .sent = SPAN_LIT("UNSUB \t 1 \t 5\t\r\n"),
+     .up_hears = SPAN_LIT("UNSUB e1 5\r\n")},
+    {.reason = "headers that are none: the server does not read them",
+     .sent = SPAN_LIT("HPUB foo 12 17\r\nname:x yyz\r\nHELLO\r\n"),
+     .up_hears = SPAN_LIT("HPUB bh.e.a.~.~.~.foo 12 17\r\nname:x yyz\r\nHELLO\r\n")},
     {.reason = "UNSUB of a sid that is not there",
      .sent = SPAN_LIT("UNSUB 7\r\n"),
      .up_hears = SPAN_LIT("UNSUB e7\r\n")},
@@ -180,6 +234,29 @@ static void every_malformed_line_ends_as_on_the_server(void **state)
             assert_int_equal(t.counters.n[COUNTER_BAD_NATS_APP], rows[i].error != ERR_OK);
             stage_close(&t);
         }
+}
+
+/* Every verb left after each of its letters, without a line end: no server waits for more. */
+static void a_verb_that_is_left_halfway_ends_at_once(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = {"PING",  "PONG",    "PUB",  "HPUB", "SUB",
+                                        "UNSUB", "CONNECT", "INFO", "+OK",  "-ERR"};
+    struct rng rng = {11};
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        for (size_t n = 1; n < strlen(verbs[i]); n++)
+            for (unsigned cut = 0; cut < 3; cut++) {
+                char text[16];
+                int length = snprintf(text, sizeof text, "%.*sx", (int)n, verbs[i]);
+                const struct row row = {.sent = span_of(text, (size_t)length),
+                                        .app_hears = UNKNOWN_OP,
+                                        .error = ERR_NATS_UNKNOWN_OP};
+                struct stage t;
+                stage_open(&t, "a");
+                assert_int_equal(nats_session_new(&t.ns, &t.session), ERR_OK);
+                say_row(&t, &row, cut, &rng);
+                stage_close(&t);
+            }
 }
 
 /* A line of n bytes, end not counted, and what becomes of it. */
@@ -278,6 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_malformed_line_ends_as_on_the_server),
+        cmocka_unit_test(a_verb_that_is_left_halfway_ends_at_once),
         cmocka_unit_test(control_lines_end_at_4096_bytes_mapped),
         cmocka_unit_test(a_line_without_end_is_refused_while_it_comes),
         cmocka_unit_test(header_messages_need_both_sides_to_know_headers),
