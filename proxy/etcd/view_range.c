@@ -176,7 +176,8 @@ static int compare_numbers(int64_t a, int64_t b)
     return (a > b) - (a < b);
 }
 
-/* qsort_r's: by the target, then by key. */
+/* qsort_r's: by the target; equal ones in the order of their keys, descending too, as etcd leaves
+ * them. */
 static int compare_pairs(const void *x, const void *y, void *ask)
 {
     const struct view_kv *a = x, *b = y;
@@ -198,9 +199,20 @@ static int compare_pairs(const void *x, const void *y, void *ask)
     default:
         break;
     }
-    if (r == 0)
-        r = span_cmp(a->key, b->key);
+    int by_key = span_cmp(a->key, b->key);
+    if (is_by_key(k))
+        r = by_key;
+    else if (r == 0)
+        return by_key;
     return descends(k) ? -r : r;
+}
+
+/* etcd cuts before it sorts by a target without an order: of the winners only so many are looked
+ * at. */
+static uint64_t looked_at(const struct ask *a)
+{
+    bool is_cut = has_limit(a) && a->field[RANGE_ORDER] == ORDER_NONE && !has_filters(a);
+    return is_cut ? a->field[RANGE_LIMIT] + 1 : UINT64_MAX;
 }
 
 /* All winners that pass, in memory, because the order or the cut is not that of the merge. */
@@ -210,8 +222,7 @@ static enum err sort_pairs(struct view_range *r, struct view_merge *m)
     size_t n = 0, cap = 0;
     enum err e = ERR_OK;
     while (e == ERR_OK && view_merge_next(m, &kv)) {
-        r->count++;
-        if (!passes(&r->ask, &kv))
+        if (r->count++ >= looked_at(&r->ask) || !passes(&r->ask, &kv))
             continue;
         if (n == cap) {
             cap = cap == 0 ? 64 : 2 * cap;

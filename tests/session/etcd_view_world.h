@@ -158,8 +158,12 @@ static int compare_asked(const void *x, const void *y, void *arg)
     int64_t d[] = {0, state[i].version - state[j].version, state[i].create - state[j].create,
                    state[i].mod - state[j].mod, strcmp(vi, vj)};
     int r = (d[a->target] > 0) - (d[a->target] < 0);
-    if (r == 0)
-        r = strcmp(model_logical[w.model.key[i].logical], model_logical[w.model.key[j].logical]);
+    int by_key = strcmp(model_logical[w.model.key[i].logical],
+                        model_logical[w.model.key[j].logical]);
+    if (a->target == 0)
+        r = by_key;
+    else if (r == 0)
+        return by_key; /* equal ones stay in their order, descending too */
     return a->order == 2 ? -r : r;
 }
 
@@ -168,6 +172,8 @@ static void expect_range(const struct ask *a, struct span got)
     struct model *m = &w.model;
     const struct model_kv *state = model_at(m, a->revision ? a->revision : m->revision);
     unsigned list[MODEL_LOGICAL], n = 0, count = 0;
+    /* etcd cuts before it sorts by a target without an order. */
+    bool cuts_first = a->limit != 0 && a->order == 0 && a->min_mod == 0 && a->max_create == 0;
     for (int i = 0; i < MODEL_LOGICAL; i++) {
         int k = model_in(span_str(a->from), span_str(a->end), span_str(model_logical[i]))
                     ? model_winner(m, state, w.p, i)
@@ -175,6 +181,8 @@ static void expect_range(const struct ask *a, struct span got)
         if (k < 0)
             continue;
         count++;
+        if (cuts_first && count > a->limit + 1)
+            continue;
         if (state[k].mod >= (int64_t)a->min_mod &&
             (a->max_create == 0 || state[k].create <= (int64_t)a->max_create))
             list[n++] = (unsigned)k;
@@ -221,8 +229,6 @@ static struct ask any_ask(void)
         a.limit = rng_below(r, 5);
     if (rng_below(r, 2))
         a.order = rng_below(r, 3), a.target = rng_below(r, 5);
-    if (a.target != 0 && a.order == 0)
-        a.order = 1; /* the same to etcd */
     a.keys_only = rng_below(r, 4) == 0;
     a.count_only = rng_below(r, 8) == 0;
     if (rng_below(r, 6) == 0)

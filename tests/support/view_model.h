@@ -54,8 +54,8 @@ struct model {
     struct model_kv past[MODEL_KEYS_MAX];
 };
 
-static const char *const model_logical[MODEL_LOGICAL] = {"v1/a", "v1/a/b", "v1/b", "v1/bc",
-                                                         "v1/z", "v1",     "w/a"};
+static const char *const model_logical[MODEL_LOGICAL] = {"v1",    "v1/a", "v1/a/b", "v1/b",
+                                                         "v1/bc", "v1/z", "w/a"}; /* sorted */
 
 static inline int model_by_text(const void *a, const void *b)
 {
