@@ -141,12 +141,23 @@ enum err family_number(struct etcd_family *f, struct span path, uint32_t *ret_nu
     return ERR_OK;
 }
 
+/* In the order of the paths as they are written, which is also that of ns_path_is_nearer(): a
+ * segment's only byte that is stored otherwise is `.`, as `%2E`. */
+static int compare_paths(struct span a, struct span b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    for (size_t i = 0; i < n; i++)
+        if (a.p[i] != b.p[i])
+            return (a.p[i] == '%' ? '.' : a.p[i]) - (b.p[i] == '%' ? '.' : b.p[i]);
+    return (a.n > b.n) - (a.n < b.n);
+}
+
 int family_compare(const struct etcd_family *f, uint32_t a, uint32_t b)
 {
     const struct family_member *x = &f->member[a], *y = &f->member[b];
     if (a == b || x->segments != y->segments)
         return (int)x->segments - (int)y->segments;
-    return span_cmp(family_path(f, a), family_path(f, b));
+    return compare_paths(family_path(f, a), family_path(f, b));
 }
 
 /* -- the list -- */
