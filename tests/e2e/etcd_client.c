@@ -3,12 +3,14 @@
  * etcd_client HOST:PORT - an etcd client with nothing in common with the sidecar: gRPC C core and
  * protobuf-c. Reads commands from standard input, one a line, and answers each with one line:
  *
- *   call KV.Range key "a" limit 3        one call             -> "OK kvs { key ... }" | "NotFound
- * \"text\"" raw /any.Service/Method 0a0161       these bytes as the message; the answer in
- * hexadecimal open w Watch.Watch                   a stream called w send w create_request { key
- * "a" } recv w                               waits for one message; "END" when there is none to
- * come half w | cancel w                    half close; cancel the call status w waits for the end
- * of the call; forgets w
+ *   call KV.Range key "a" limit 3        one call -> "OK kvs { key ... }" | "NotFound \"text\""
+ *   raw /any.Service/Method 0a0161       these bytes as the message; the answer in hexadecimal
+ *   open w Watch.Watch                   a stream called w; of /any.Service/Method: in hexadecimal
+ *   send w create_request { key "a" }
+ *   recv w                               waits for one message; "END" when there is none to come
+ *   half w | cancel w                    half close; cancel the call
+ *   status w                             waits for the end of the call; forgets w
+ *   deadline MS                          of the calls from here on; 0: none
  *
  * Exit status: 0 all commands were understood, 1 one was not or an answer took too long.
  */
@@ -28,8 +30,8 @@
 enum { STREAMS_MAX = 16, NAME_MAX_BYTES = 32, PATH_BYTES = 256, PATIENCE_MS = 30000 };
 
 struct stream {
-    char name[NAME_MAX_BYTES]; /* "" = free */
-    const ProtobufCMethodDescriptor *method;
+    char name[NAME_MAX_BYTES];               /* "" = free */
+    const ProtobufCMethodDescriptor *method; /* NULL: raw */
     grpc_call *call;
     grpc_metadata_array headers, trailers;
     grpc_status_code status;
@@ -234,11 +236,15 @@ static struct stream *find_stream(const char *name)
 static bool do_open(const char *name, const char *rest)
 {
     char path[PATH_BYTES];
-    const ProtobufCMethodDescriptor *m = find_method(rest, path);
+    bool is_raw = *rest == '/' && strlen(rest) < sizeof path;
+    const ProtobufCMethodDescriptor *m = is_raw ? NULL : find_method(rest, path);
     struct stream *s = find_stream("");
     grpc_op op;
 
-    if (m == NULL || s == NULL || *name == '\0' || strlen(name) >= NAME_MAX_BYTES) {
+    if (is_raw) {
+        snprintf(path, sizeof path, "%s", rest);
+    }
+    if ((m == NULL && !is_raw) || s == NULL || *name == '\0' || strlen(name) >= NAME_MAX_BYTES) {
         return false;
     }
     snprintf(s->name, sizeof s->name, "%s", name);
@@ -269,7 +275,8 @@ static bool do_send(const char *name, const char *rest)
     struct pb_bytes bytes = {0};
     grpc_op op = {0};
 
-    if (s == NULL || !pb_text_encode(rest, s->method->input, &bytes)) {
+    if (s == NULL || !(s->method != NULL ? pb_text_encode(rest, s->method->input, &bytes)
+                                         : pb_hex_decode(rest, &bytes))) {
         free(bytes.data);
         return false;
     }
@@ -297,7 +304,7 @@ static bool do_recv(const char *name, const char *rest)
         return true;
     }
     fputs("GOT", stdout);
-    print_message(received, s->method->output);
+    print_message(received, s->method != NULL ? s->method->output : NULL);
     grpc_byte_buffer_destroy(received);
     return true;
 }

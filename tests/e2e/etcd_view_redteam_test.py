@@ -13,6 +13,7 @@ import re
 import unittest
 
 import stack as real
+from wirepb import pb, read, varint
 
 NAMESPACES = ("default", "a", "ab", "a-b", "a0", "a/b", "a/c", "a/b/c", "z")
 VIEWS = ("subtree", "own")
@@ -28,46 +29,6 @@ def above(a, b):
 
 def slice_of(namespace):
     return "bh/d" + ("" if namespace == "default" else "/" + namespace) + "."
-
-
-def varint(v):
-    out = b""
-    v &= (1 << 64) - 1
-    while v > 127:
-        out += bytes((v & 127 | 128,))
-        v >>= 7
-    return out + bytes((v,))
-
-
-def pb(*fields):
-    """(number, int or bytes or str), as they come."""
-    out = b""
-    for number, v in fields:
-        v = v.encode("latin-1") if isinstance(v, str) else v
-        out += varint(number << 3) + varint(v) if isinstance(v, int) else varint(number << 3 | 2) + varint(len(v)) + v
-    return out
-
-
-def read_varint(data, at):
-    v = shift = 0
-    while True:
-        b = data[at]
-        v |= (b & 127) << shift
-        at, shift = at + 1, shift + 7
-        if b < 128:
-            return v, at
-
-
-def read(data):
-    """[(number, value)] of a message."""
-    found, at = [], 0
-    while at < len(data):
-        tag, at = read_varint(data, at)
-        v, at = read_varint(data, at)
-        if tag & 7 == 2:
-            v, at = data[at:at + v], at + v
-        found.append((tag >> 3, v))
-    return found
 
 
 def intervals(victim):
