@@ -51,6 +51,12 @@ static inline struct span span_skip(struct span s, size_t n)
     return n == 0 ? s : (struct span){s.p + n, s.n - n};
 }
 
+/* Behind its last byte. NULL + 0 as in span_skip(). */
+static inline const uint8_t *span_end(struct span s)
+{
+    return s.n == 0 ? s.p : s.p + s.n;
+}
+
 static inline struct span span_head(struct span s, size_t n)
 {
     return (struct span){s.p, n < s.n ? n : s.n};

@@ -30,7 +30,7 @@ static bool is_sendable(struct span token)
 
 enum err authenticate_read(struct span message, struct span *ret_token)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct span token = SPAN_NONE;
     struct pb_item it;
     while (p != end) {

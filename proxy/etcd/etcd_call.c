@@ -52,7 +52,7 @@ enum err etcd_note_header(void *ctx, struct pb_frame *f, struct span value)
 
 enum err etcd_ns_note_header(struct etcd_ns *ns, struct span header)
 {
-    const uint8_t *p = header.p, *end = header.p + header.n;
+    const uint8_t *p = header.p, *end = span_end(header);
     struct pb_item it;
     while (p != end) {
         if (!pb_item_next(&p, end, &it))

@@ -144,7 +144,7 @@ static enum err start_fill(struct etcd_call *c)
 
 enum err etcd_view_watch(struct etcd_call *c, struct span message, bool *ret_taken)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     /* A request that is anything but one create is not for the view. */
     if (message.n == 0 || !pb_item_next(&p, end, &it) || p != end || it.number != REQUEST_CREATE ||

@@ -32,7 +32,7 @@ enum { KV_KEY = 1, KV_CREATE = 2, KV_MOD = 3, KV_VERSION = 4, KV_VALUE = 5, KV_L
 /* The last field `number` that is bytes. False: it is not there, or the message does not parse. */
 static inline bool pb_find_bytes(struct span message, uint32_t number, struct span *ret_bytes)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     bool found = false;
     while (p != end) {
@@ -49,7 +49,7 @@ static inline bool pb_find_bytes(struct span message, uint32_t number, struct sp
 /* The last field `number`, 0 if there is none. False: the message does not parse. */
 static inline bool pb_find_number(struct span message, uint32_t number, uint64_t *ret_v)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     *ret_v = 0;
     while (p != end) {

@@ -50,7 +50,7 @@ static uint8_t health_now(const struct etcd_call *c)
  * SERVICE_UNKNOWN (grpc doc health-checking.md). */
 static enum err health_request(struct etcd_call *c, struct span message)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     bool named = false;
     while (p != end) {

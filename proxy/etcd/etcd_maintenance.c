@@ -26,7 +26,7 @@ const struct pb_message etcd_alarm_request = {alarm_request_fields, ARRAY_LEN(al
 static enum err note_member(void *ctx, struct pb_frame *f, struct span value)
 {
     struct etcd_pass *pass = ctx;
-    const uint8_t *p = value.p, *end = value.p + value.n;
+    const uint8_t *p = value.p, *end = span_end(value);
     struct pb_item it;
     while (p != end) {
         if (!pb_item_next(&p, end, &it))

@@ -40,7 +40,7 @@ enum err etcd_prelude_begin(struct etcd_call *c)
 
 enum err etcd_prelude_reply(struct etcd_call *c, struct span message)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     int64_t stored = 0, seen;
     while (p != end) {

@@ -153,7 +153,7 @@ int64_t etcd_watches_choose_id(struct etcd_watches *w)
 /* Everything but the fields that are written anew. ret has room for all of it. */
 static void copy_create(struct span create, struct watch *ret)
 {
-    const uint8_t *p = create.p, *end = create.p + create.n;
+    const uint8_t *p = create.p, *end = span_end(create);
     struct pb_item it;
     ret->n = 0;
     while (p != end && pb_item_next(&p, end, &it)) {
@@ -187,7 +187,7 @@ static enum err add_pending(struct etcd_watches *w, struct span create)
 
 static void note_cancel(struct etcd_watches *w, struct span cancel)
 {
-    const uint8_t *p = cancel.p, *end = cancel.p + cancel.n;
+    const uint8_t *p = cancel.p, *end = span_end(cancel);
     struct pb_item it;
     int64_t id = 0;
     size_t at;
@@ -206,7 +206,7 @@ static void note_cancel(struct etcd_watches *w, struct span cancel)
 
 enum err etcd_watches_request(struct etcd_watches **made, struct span mapped)
 {
-    const uint8_t *p = mapped.p, *end = mapped.p + mapped.n;
+    const uint8_t *p = mapped.p, *end = span_end(mapped);
     struct pb_item it, what = {0};
     unsigned kinds = 0;
     if (*made == NULL && (*made = calloc(1, sizeof **made)) == NULL)
@@ -253,7 +253,7 @@ struct reply {
 
 static bool read_number(struct span message, uint32_t number, uint64_t *ret_v)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     *ret_v = 0;
     while (p != end) {
@@ -267,7 +267,7 @@ static bool read_number(struct span message, uint32_t number, uint64_t *ret_v)
 
 static bool read_reply(struct span message, struct reply *ret)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     uint64_t revision = 0;
     *ret = (struct reply){0};
@@ -296,7 +296,7 @@ static bool read_reply(struct span message, struct reply *ret)
 
 static int64_t event_revision(struct span event)
 {
-    const uint8_t *p = event.p, *end = event.p + event.n;
+    const uint8_t *p = event.p, *end = span_end(event);
     struct pb_item it;
     uint64_t revision = 0;
     while (p != end && pb_item_next(&p, end, &it))

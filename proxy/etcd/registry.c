@@ -189,7 +189,7 @@ enum err registry_next(const struct registry *r, struct buf *out, struct span *r
 static bool find_bytes(struct span message, uint32_t number, struct span *ret_bytes,
                        bool *ret_found)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     *ret_found = false;
     *ret_bytes = SPAN_NONE;
@@ -208,7 +208,7 @@ static bool find_bytes(struct span message, uint32_t number, struct span *ret_by
 
 static bool find_number(struct span message, uint32_t number, uint64_t *ret_v)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     *ret_v = 0;
     while (p != end) {

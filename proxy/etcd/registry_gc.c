@@ -186,7 +186,7 @@ static enum err feed_entry(struct registry_gc *g, struct span reply)
 
 static enum err feed_leases(struct registry_gc *g, struct span reply)
 {
-    const uint8_t *p = reply.p, *end = reply.p + reply.n;
+    const uint8_t *p = reply.p, *end = span_end(reply);
     struct pb_item it;
     while (p != end) {
         uint64_t stored;

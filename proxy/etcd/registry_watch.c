@@ -43,7 +43,7 @@ static uint64_t mark_of(struct span event)
 
 enum err registry_watch_feed(struct span message, uint64_t *answered, bool *ret_again)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     bool again = false;
     while (p != end) {

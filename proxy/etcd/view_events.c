@@ -63,7 +63,7 @@ enum err view_reply_keep(struct view_reply *r)
 /* -- one event -- */
 static bool read_event(struct span message, struct event *ret)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     *ret = (struct event){.all = message};
     while (p != end) {
@@ -213,7 +213,7 @@ static enum err take_event(struct view_reply *r, struct span message)
 /* -- the response -- */
 enum err view_reply_step(struct view_reply *r)
 {
-    const uint8_t *p = r->in.p + r->at, *end = r->in.p + r->in.n;
+    const uint8_t *p = r->in.p + r->at, *end = span_end(r->in);
     struct pb_item it;
     enum err e = ERR_OK;
     CHECK(r->fetch.what == FETCH_NOTHING);
@@ -260,7 +260,7 @@ static bool waiting_event(const struct view_reply *r, struct event *ret, const u
     struct pb_item it;
     struct span path;
     const struct key_view *v = &r->watch->ns->family->view;
-    if (!pb_item_next(&p, r->in.p + r->in.n, &it) || !read_event(it.bytes, ret) ||
+    if (!pb_item_next(&p, span_end(r->in), &it) || !read_event(it.bytes, ret) ||
         !view_kv_read(ret->kv_message, &ret->kv) || !is_seen(r->watch, ret->kv.key, &path) ||
         !view_kv_strip(v, path, &ret->kv))
         return false;

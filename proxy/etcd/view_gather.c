@@ -219,7 +219,7 @@ static enum err take_entry(struct view_gather *g, struct span kv, bool lists)
  */
 static enum err take_registry(struct view_gather *g, struct span range, int64_t header)
 {
-    const uint8_t *p = range.p, *end = range.p + range.n;
+    const uint8_t *p = range.p, *end = span_end(range);
     struct pb_item it;
     struct etcd_family *f = g->family;
     bool is_all = g->registry == GATHER_REGISTRY_ALL;
@@ -297,7 +297,7 @@ enum err view_gather_feed(struct view_gather *g, struct buf *page, size_t at)
     if (e != ERR_OK)
         return e;
     struct span message = span_skip(buf_span(&g->page[g->pages - 1]), at), header;
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     uint32_t ops = 0, want = g->to - g->from + (g->registry != GATHER_NO_REGISTRY);
     struct pb_item it;
     if (!pb_find_bytes(message, REPLY_HEADER, &header) || header_revision(header) <= 0)

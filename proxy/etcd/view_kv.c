@@ -5,7 +5,7 @@
 
 bool view_kv_read(struct span message, struct view_kv *ret)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     *ret = (struct view_kv){.all = message};
     while (p != end) {
@@ -71,7 +71,7 @@ static uint8_t *put_rest(uint8_t *to, const struct view_kv *kv, bool leaves_leas
 {
     const struct span gone[] = {kv->key_item, keys_only ? kv->value_item : SPAN_NONE,
                                 leaves_lease ? kv->lease_item : SPAN_NONE};
-    const uint8_t *from = kv->all.p, *end = kv->all.p + kv->all.n;
+    const uint8_t *from = kv->all.p, *end = span_end(kv->all);
     for (;;) {
         const struct span *next = NULL;
         for (size_t i = 0; i < ARRAY_LEN(gone); i++)
@@ -118,7 +118,7 @@ enum err view_kv_write(struct etcd_ns *ns, const struct view_kv *kv, bool keys_o
     to += pb_varint_write(to, n);
     *to++ = KV_KEY << 3 | PB_WIRE_BYTES;
     to += pb_varint_write(to, kv->key.n);
-    to = put(to, kv->key.p, kv->key.p + kv->key.n);
+    to = put(to, kv->key.p, span_end(kv->key));
     to = put_rest(to, kv, changes, keys_only);
     if (changes && lease != 0) {
         *to++ = KV_LEASE << 3 | PB_WIRE_VARINT;

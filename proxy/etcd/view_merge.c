@@ -77,7 +77,7 @@ static size_t common_bytes(struct span a, struct span b)
 static bool survey(struct view_merge *m, uint32_t i, struct span *ret_last)
 {
     struct span range = view_gather_chunk(m->g, i);
-    const uint8_t *p = range.p, *end = range.p + range.n;
+    const uint8_t *p = range.p, *end = span_end(range);
     uint64_t total = 0;
     struct pb_item it;
     *ret_last = SPAN_NONE;
@@ -105,7 +105,7 @@ static bool fill(struct view_merge *m)
         struct span range = view_gather_chunk(m->g, i);
         struct merge_cursor *c = &m->cursor[i];
         struct view_kv kv;
-        *c = (struct merge_cursor){.rank = i, .p = range.p, .end = range.p + range.n};
+        *c = (struct merge_cursor){.rank = i, .p = range.p, .end = span_end(range)};
         if (!survey(m, i, &last))
             return false;
         if (!advance(m, c))

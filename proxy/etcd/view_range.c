@@ -35,7 +35,7 @@ struct view_range {
 /* False: a field that is not known here, or two of a kind that are bytes: etcd's business. */
 static bool read_ask(struct span request, struct ask *ret)
 {
-    const uint8_t *p = request.p, *end = request.p + request.n;
+    const uint8_t *p = request.p, *end = span_end(request);
     struct pb_item it;
     *ret = (struct ask){0};
     while (p != end) {

@@ -48,7 +48,7 @@ static void set_filter(struct view_watch *w, uint64_t filter)
 
 static bool read_filters(struct view_watch *w, const struct pb_item *it)
 {
-    const uint8_t *p = it->bytes.p, *end = it->bytes.p + it->bytes.n;
+    const uint8_t *p = it->bytes.p, *end = span_end(it->bytes);
     uint64_t filter;
     if (it->wire == PB_WIRE_VARINT) {
         set_filter(w, it->varint);
@@ -66,7 +66,7 @@ static bool read_filters(struct view_watch *w, const struct pb_item *it)
 static bool read_create(struct view_watch *w, struct span create, struct span *key,
                         struct span *end_key, enum err *e)
 {
-    const uint8_t *p = create.p, *end = create.p + create.n;
+    const uint8_t *p = create.p, *end = span_end(create);
     struct pb_item it;
     while (p != end && *e == ERR_OK) {
         if (!pb_item_next(&p, end, &it) || it.number > CREATE_FRAGMENT)
@@ -125,7 +125,7 @@ enum err view_watch_fill(struct view_watch *w, const struct view_gather *g, bool
     const struct etcd_family *f = w->ns->family;
     for (uint32_t i = 0; i < g->chunks; i++) {
         struct span range = view_gather_chunk(g, i);
-        const uint8_t *p = range.p, *end = range.p + range.n;
+        const uint8_t *p = range.p, *end = span_end(range);
         uint32_t number = g->chunk[i].number;
         struct pb_item it;
         while (p != end) {

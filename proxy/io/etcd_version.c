@@ -67,7 +67,7 @@ static bool is_version(struct span text)
 
 static void learn(struct etcd_version *v, struct span message)
 {
-    const uint8_t *p = message.p, *end = message.p + message.n;
+    const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
     while (p != end && pb_item_next(&p, end, &it))
         if (it.number == STATUS_VERSION && it.wire == PB_WIRE_BYTES && is_version(it.bytes)) {

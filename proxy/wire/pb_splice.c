@@ -260,7 +260,7 @@ static enum err step(struct splice *s)
 
 static enum err run(struct splice *s, const struct pb_message *m, struct span in)
 {
-    s->stack[0] = (struct pb_frame){.m = m, .end = in.p + in.n, .read_n = in.n};
+    s->stack[0] = (struct pb_frame){.m = m, .end = span_end(in), .read_n = in.n};
     s->depth = 1;
     enum err e = m->begin == NULL ? ERR_OK : m->begin(s->ctx, &s->stack[0], NULL);
     while (e == ERR_OK && s->depth != 0)
