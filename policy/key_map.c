@@ -8,7 +8,9 @@
  */
 #include "policy/key_map.h"
 
-enum err key_map_init(struct key_map *m, struct span root, const struct ns_path *path)
+/* zone: "d" or "m/l". */
+static enum err init(struct key_map *m, struct span root, struct span zone,
+                     const struct ns_path *path)
 {
     if (root.n > KEY_ROOT_BYTES_MAX)
         return ERR_LIMIT;
@@ -19,11 +21,22 @@ enum err key_map_init(struct key_map *m, struct span root, const struct ns_path 
     if (root.n != 0)
         memcpy(m->prefix, root.p, root.n);
     m->n = root.n;
-    m->prefix[m->n++] = 'd';
+    memcpy(m->prefix + m->n, zone.p, zone.n);
+    m->n += zone.n;
     memcpy(m->prefix + m->n, encoded, n);
     m->n += n;
     m->prefix[m->n++] = '.';
     return ERR_OK;
+}
+
+enum err key_map_init(struct key_map *m, struct span root, const struct ns_path *path)
+{
+    return init(m, root, SPAN_LIT("d"), path);
+}
+
+enum err key_map_init_markers(struct key_map *m, struct span root, const struct ns_path *path)
+{
+    return init(m, root, SPAN_LIT("m/l"), path);
 }
 
 /* All or nothing: one reservation for both parts. */

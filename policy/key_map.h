@@ -34,6 +34,11 @@ enum err key_map_end(const struct key_map *m, struct span end, struct buf *out) 
 /* True, and the logical key as a part of stored, if stored lies in the slice. */
 bool key_map_strip(const struct key_map *m, struct span stored, struct span *ret_key);
 
+/* The same for the namespace's lease markers, R "m/l" {"/" enc(segment)} "." hex16(lease): as if
+ * the hexadecimal number were the key (design.md 4.1). */
+enum err key_map_init_markers(struct key_map *m, struct span root,
+                              const struct ns_path *path) ATTR_MUST_USE;
+
 /* Registry keys (design.md 4.1), appended: R "m/n" {"/" enc} "."; R "m/t/" hex6(tag);
  * R "m/v"; R "m/view". The last lies in ["m/v", "m/w"), the interval of a role that may use the
  * version, so it needs no permission of its own. */

@@ -71,6 +71,18 @@ static enum err set_compact(struct config_loader *l, enum option o)
     return fail_only(l, o, "deny, ignore or forward is possible");
 }
 
+static enum err set_lease_markers(struct config_loader *l, enum option o)
+{
+    static const char *const words[] = {
+        [ETCD_MARKERS_AUTO] = "auto", [ETCD_MARKERS_ON] = "on", [ETCD_MARKERS_OFF] = "off"};
+    for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+        if (is_word(l, o, words[i])) {
+            l->c->etcd_rules.markers = (enum etcd_markers)i;
+            return ERR_OK;
+        }
+    return fail_only(l, o, "auto, on or off is possible");
+}
+
 static enum err set_status(struct config_loader *l, enum option o)
 {
     l->c->etcd_rules.mask_status = is_word(l, o, "mask");

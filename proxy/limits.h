@@ -66,6 +66,8 @@ enum {
     LIMIT_ETCD_TOKEN_BYTES = 8 * 1024,
     /* ms; a token that is older is renewed before it opens a stream: etcd's live 300 s. */
     LIMIT_ETCD_TOKEN_FRESH_MS = 240 * 1000,
+    /* ms; a watch that is refused under a token that is younger is not tried with another one. */
+    LIMIT_ETCD_TOKEN_NEW_MS = 1000,
     /* Bytes of a unary request that are kept to send it again with another token; one that is
      * longer ends with Unavailable instead. */
     LIMIT_ETCD_AGAIN_BYTES = 64 * 1024,

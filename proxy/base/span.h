@@ -70,4 +70,13 @@ static inline int span_cmp(struct span a, struct span b)
     return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
 }
 
+/* For people: as much of it as fits, and a NUL. size is not 0. */
+static inline void span_text(struct span s, char *text, size_t size)
+{
+    size_t n = s.n < size - 1 ? s.n : size - 1;
+    if (n != 0)
+        memcpy(text, s.p, n);
+    text[n] = '\0';
+}
+
 #endif

@@ -70,3 +70,23 @@ bool authenticate_is_stale(int status, struct span text, bool had_token)
         return false;
     }
 }
+
+/* The texts are those of errors with their status: "rpc error: code = … desc = …". */
+static bool ends_with(struct span text, struct span end)
+{
+    return text.n >= end.n && span_eq(span_skip(text, text.n - end.n), end);
+}
+
+enum authenticate_cancel authenticate_cancel_reason(struct span reason)
+{
+    static const struct span stale[] = {
+        {(const uint8_t *)"etcdserver: invalid auth token", 30},
+        {(const uint8_t *)"etcdserver: revision of auth store is old", 41},
+        {(const uint8_t *)"etcdserver: user name is empty", 30},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(stale); i++)
+        if (ends_with(reason, stale[i]))
+            return AUTHENTICATE_SAYS_STALE;
+    return ends_with(reason, SPAN_LIT("etcdserver: permission denied")) ? AUTHENTICATE_MAY_BE_STALE
+                                                                        : AUTHENTICATE_OTHER;
+}

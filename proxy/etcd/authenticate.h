@@ -31,4 +31,13 @@ enum authenticate_answer authenticate_refusal(int status, struct span text);
  */
 bool authenticate_is_stale(int status, struct span text, bool had_token);
 
+/* A watch was created canceled with this reason (WatchResponse.cancel_reason): because of the token
+ * that its stream was opened with? SAYS_STALE: etcd from 3.5 on says so; MAY_BE_STALE: earlier ones
+ * say the same to a user who may not watch. */
+enum authenticate_cancel {
+    AUTHENTICATE_OTHER,
+    AUTHENTICATE_MAY_BE_STALE,
+    AUTHENTICATE_SAYS_STALE
+} authenticate_cancel_reason(struct span reason);
+
 #endif

@@ -10,13 +10,15 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "etcd/authenticate.h"
 #include "etcd/etcd_pass.h"
 #include "etcd/view_range.h"
 #include "limits.h"
 #include "wire/pb_wire.h"
 
-/* grpc-status FailedPrecondition, and how often a random lease id is drawn again. */
-enum { GRPC_FAILED_PRECONDITION = 9, LEASE_TRIES = 8 };
+/* grpc-status FailedPrecondition; how often a random lease id is drawn again; how often a stream is
+ * opened with another token before a refusal counts. */
+enum { GRPC_FAILED_PRECONDITION = 9, LEASE_TRIES = 8, TOKEN_TRIES = 3 };
 
 void etcd_call_init(struct etcd_call *c, struct etcd_ns *ns, const struct etcd_route *route)
 {
@@ -37,6 +39,7 @@ void etcd_call_deinit(struct etcd_call *c)
     buf_deinit(&c->after_prelude);
     etcd_lease_queue_free(&c->leases);
     etcd_watches_free(&c->watches);
+    etcd_observe_deinit(&c->observed);
     view_range_free(&c->range);
     etcd_view_free(c);
 }
@@ -130,13 +133,20 @@ static enum err request(struct etcd_call *c, struct span message)
     struct etcd_pass pass = {.call = c};
     size_t before = buf_len(&c->to_up);
     enum err e = etcd_frame_spliced(c->route->request, &pass, message, &c->to_up);
+    c->is_local_read = c->route->kind == ETCD_KIND_RANGE && pass.is_serializable;
     if (e == ERR_OK)
         e = lease_request(c, &pass, message);
     if (e == ERR_OK && c->route->kind == ETCD_KIND_WATCH)
         e = etcd_watches_request(&c->watches,
                                  span_skip(buf_span(&c->to_up), before + GRPC_HEAD_BYTES));
+    if (e == ERR_OK && c->route->kind == ETCD_KIND_OBSERVE)
+        e = etcd_observe_request(c, span_skip(buf_span(&c->to_up), before + GRPC_HEAD_BYTES));
     if (e == ERR_OK && pass.wants_lease)
         e = etcd_prelude_begin(c);
+    if (e == ERR_OK && c->ns->marks_leases && c->route->kind == ETCD_KIND_LEASE_GRANT)
+        c->prelude = ETCD_PRELUDE_ASKS;
+    if (e == ERR_OK && c->ns->marks_leases && c->route->kind == ETCD_KIND_LEASE_LEASES)
+        e = etcd_marker_list(c);
     if (e != ERR_OK)
         buf_truncate(&c->to_up, before);
     return e;
@@ -184,6 +194,17 @@ static uint8_t *writable(struct span message)
     return (uint8_t *)(uintptr_t)message.p;
 }
 
+/* A create was refused. Is that the answer, or is it the token's fault? */
+static enum err refused(struct etcd_call *c, struct span message, struct etcd_watch_verdict *watch)
+{
+    enum authenticate_cancel why = authenticate_cancel_reason(watch->refused);
+    bool may_be = why == AUTHENTICATE_MAY_BE_STALE && c->is_token_old;
+    c->is_token_stale = c->ns->has_user && etcd_watches_can_resume(c->watches) &&
+                        (may_be || why == AUTHENTICATE_SAYS_STALE) && c->token_tries < TOKEN_TRIES;
+    c->token_tries = c->is_token_stale ? c->token_tries + 1 : 0;
+    return c->is_token_stale ? ERR_OK : etcd_watches_refused(c->watches, message, watch);
+}
+
 /* The id that the application wrote, or that of another member, may take more bytes. */
 static bool may_grow(const struct etcd_call *c)
 {
@@ -207,6 +228,8 @@ static enum err reply(struct etcd_call *c, struct span message)
         return etcd_view_reply(c, message);
     if (etcd_call_in_prelude(c))
         return etcd_prelude_reply(c, message);
+    if (c->ns->marks_leases && c->route->kind == ETCD_KIND_LEASE_LEASES)
+        return etcd_marker_listed(c, message);
     if (c->route->response == NULL)
         return grpc_reader_give(&c->from_up, message, &c->to_app);
     if (may_grow(c))
@@ -214,6 +237,14 @@ static enum err reply(struct etcd_call *c, struct span message)
     enum err e = ERR_OK;
     if (c->watches != NULL)
         e = etcd_watches_reply(c->watches, message, &pass.watch);
+    if (e == ERR_OK && pass.watch.refused.n != 0)
+        e = refused(c, message, &pass.watch);
+    else
+        c->token_tries = 0;
+    if (c->is_token_stale)
+        return e;
+    if (c->route->kind == ETCD_KIND_OBSERVE)
+        e = etcd_observe_reply(c, message, &pass.watch.is_hidden);
     if (e != ERR_OK || pass.watch.is_hidden)
         return e;
     if (pass.watch.view != NULL && pass.watch.events != 0)
@@ -238,7 +269,7 @@ enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
         return etcd_view_wait_up(c, in);
     while (grpc_reader_next(&c->from_up, &in, &message, &e)) {
         e = reply(c, message);
-        if (e != ERR_OK)
+        if (e != ERR_OK || c->is_token_stale)
             break;
         if (c->views != NULL && etcd_call_is_held(c))
             return etcd_view_wait_up(c, in);
@@ -250,6 +281,8 @@ enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
 
 enum err etcd_call_end_up(struct etcd_call *c)
 {
+    if (c->prelude == ETCD_PRELUDE_REVOKES)
+        return c->marker_error;
     return grpc_reader_is_clean(&c->from_up) ? ERR_OK : ERR_UPSTREAM_PROTOCOL;
 }
 
@@ -257,11 +290,10 @@ bool etcd_call_retry(struct etcd_call *c, int grpc_status)
 {
     if (c->range != NULL)
         return etcd_view_next(c, grpc_status);
-    if (grpc_status == 0 && etcd_call_in_prelude(c))
-        return etcd_prelude_end(c) == ERR_OK;
-    if (grpc_status != GRPC_FAILED_PRECONDITION || !c->lease_random ||
+    bool grants = c->prelude == ETCD_NO_PRELUDE || c->prelude == ETCD_PRELUDE_ASKS;
+    if (grpc_status != GRPC_FAILED_PRECONDITION || !grants || !c->lease_random ||
         c->lease_tries == LEASE_TRIES)
-        return false;
+        return etcd_prelude_next(c, grpc_status);
     c->lease_tries++;
     struct etcd_pass pass = {.call = c};
     buf_consume(&c->to_up, buf_len(&c->to_up));
@@ -289,6 +321,7 @@ bool etcd_call_resume(struct etcd_call *c)
 {
     enum err e = ERR_UPSTREAM_LOST;
     etcd_view_forget_up(c);
+    c->is_token_stale = false;
     buf_consume(&c->to_up, buf_len(&c->to_up));
     grpc_reader_deinit(&c->from_up);
     c->from_up = (struct grpc_reader){.max_bytes = LIMIT_GRPC_RESPONSE_BYTES};
@@ -296,6 +329,8 @@ bool etcd_call_resume(struct etcd_call *c)
         e = resume_keep_alive(c);
     else if (c->route->kind == ETCD_KIND_WATCH && etcd_watches_can_resume(c->watches))
         e = etcd_watches_resume(c->watches, &c->to_up);
+    else if (c->route->kind == ETCD_KIND_OBSERVE)
+        e = etcd_observe_resume(c);
     return e == ERR_OK;
 }
 
@@ -303,7 +338,9 @@ struct span etcd_call_method(const struct etcd_call *c)
 {
     if (c->range != NULL)
         return SPAN_LIT("/etcdserverpb.KV/Txn");
-    return etcd_call_in_prelude(c) ? SPAN_LIT("/etcdserverpb.Lease/LeaseGrant") : c->route->path;
+    if (c->route->kind == ETCD_KIND_LEASE_LEASES && c->ns->marks_leases)
+        return SPAN_LIT("/etcdserverpb.KV/Range");
+    return etcd_call_in_prelude(c) ? etcd_prelude_method(c) : c->route->path;
 }
 
 const char *etcd_call_message(const struct etcd_call *c, enum err e)

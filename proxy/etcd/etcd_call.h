@@ -22,9 +22,11 @@ enum { ETCD_CLIENT_URL_BYTES = 320, ETCD_DETAIL_BYTES = 160 };
 
 /* What all calls of one sidecar share. Owned by io; lives longer than every call. */
 struct etcd_ns {
-    struct key_map keys;
-    uint32_t tag; /* valid when has_tag */
-    bool has_tag; /* the registry is settled; calls that need it wait until then */
+    struct key_map keys, markers;
+    bool has_user;     /* the sidecar's own: calls go with its token */
+    bool marks_leases; /* the store has a role for each namespace: see etcd_marker.c */
+    uint32_t tag;      /* valid when has_tag */
+    bool has_tag;      /* the registry is settled; calls that need it wait until then */
     struct rng rng;
     struct counters *counters;              /* borrowed */
     char client_url[ETCD_CLIENT_URL_BYTES]; /* "http://127.0.0.1:2379", for MemberList */
@@ -81,6 +83,13 @@ void etcd_routes_init(struct etcd_routes *r, const struct etcd_rules *rules);
 /* As etcd_route_find(). */
 const struct etcd_route *etcd_routes_find(const struct etcd_routes *r, struct span path);
 
+/* Observe: what was asked, mapped, and the leader that was shown last. */
+struct etcd_observed {
+    struct buf request, key;
+    uint64_t mod;
+    bool is_resumed; /* nothing has come since upstream was lost */
+};
+
 struct etcd_call {
     const struct etcd_route *route; /* shares */
     struct etcd_ns *ns;             /* shares */
@@ -95,14 +104,29 @@ struct etcd_call {
     bool lease_random;               /* LeaseGrant with id 0: may be tried again */
     uint8_t lease_tries;
     struct buf lease_grant; /* that request's message, for the next try */
-    enum { ETCD_NO_PRELUDE, ETCD_PRELUDE_ASKS, ETCD_PRELUDE_ANSWERED } prelude;
+    enum etcd_prelude {
+        ETCD_NO_PRELUDE,
+        ETCD_PRELUDE_ASKS, /* for a lease; a LeaseGrant of the application too if it is marked */
+        ETCD_PRELUDE_ANSWERED,
+        ETCD_PRELUDE_MARKS,  /* the lease */
+        ETCD_PRELUDE_MARKED, /* and with that a LeaseGrant is answered */
+        ETCD_PRELUDE_REVOKES /* it could not be marked */
+    } prelude;
     struct buf after_prelude;     /* the request's message, mapped, still without a lease */
     int64_t prelude_lease;        /* the granted id, as it is stored */
+    enum err marker_error;        /* in REVOKES: how the call ends */
     bool has_fragments;           /* Watch: a fragment was seen */
     struct etcd_watches *watches; /* Watch: to resume by; owned; NULL before the first request */
     struct view_range *range;     /* a read of several namespaces; owned; NULL: the own one's */
     struct view_stream *views;    /* Watch: what watches of several namespaces wait for; owned */
-    uint8_t health;               /* the last status answered, 0 = none */
+    struct etcd_observed observed;
+    /* Watch, where the sidecar has a user: the stream's token is not new, so a create that is
+     * refused may be because of it; and it was: the stream is to be opened again, with
+     * etcd_call_resume(). */
+    bool is_token_old, is_token_stale;
+    uint8_t token_tries; /* times in a row */
+    bool is_local_read;  /* a member answers it that has lost the others, too */
+    uint8_t health;      /* the last status answered, 0 = none */
 };
 
 /* Only for routes whose policy is REWRITE, FORWARD or LOCAL. Allocates nothing. */
@@ -124,7 +148,8 @@ enum err etcd_call_end_app(struct etcd_call *c) ATTR_MUST_USE;
  * must be writable memory. Errors: ERR_UPSTREAM_PROTOCOL, ERR_NOMEM, ERR_REQUEST_TOO_LARGE (over
  * LIMIT_GRPC_RESPONSE_BYTES). */
 enum err etcd_call_feed_up(struct etcd_call *c, struct span in) ATTR_MUST_USE;
-/* Upstream's stream ended. ERR_UPSTREAM_PROTOCOL in the middle of a message. */
+/* Upstream's stream ended. ERR_UPSTREAM_PROTOCOL in the middle of a message; ERR_MARKER,
+ * ERR_MARKER_DENIED: the lease could not be marked and was given back. */
 enum err etcd_call_end_up(struct etcd_call *c) ATTR_MUST_USE;
 /* True: to_up holds a new request, and the call is to be sent upstream once more (to what is now
  * etcd_call_method()), as if nothing had been answered: a random lease id was taken, or the prelude
@@ -141,8 +166,13 @@ static inline bool etcd_call_in_prelude(const struct etcd_call *c)
 {
     return c->prelude != ETCD_NO_PRELUDE || c->range != NULL;
 }
-/* A read of several namespaces is complete: to_app holds all of the answer, and its head is ours.
- */
+/* One of our requests has already changed the store: the call may not be said not to have begun. */
+static inline bool etcd_call_has_begun(const struct etcd_call *c)
+{
+    return c->prelude >= ETCD_PRELUDE_MARKS;
+}
+/* A read of several namespaces is complete, or the lease is marked: to_app holds all of the answer,
+ * and its head is ours. */
 bool etcd_call_is_answered(const struct etcd_call *c);
 
 /*

@@ -93,5 +93,7 @@ bool etcd_view_next(struct etcd_call *c, int grpc_status)
 
 bool etcd_call_is_answered(const struct etcd_call *c)
 {
-    return c->range != NULL && view_range_is_done(c->range);
+    if (c->range == NULL)
+        return c->prelude == ETCD_PRELUDE_MARKED;
+    return view_range_is_done(c->range);
 }

@@ -86,6 +86,15 @@ static enum err note_revision(void *ctx, struct pb_frame *f, uint64_t v, uint64_
     return ERR_OK;
 }
 
+static enum err note_serializable(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
+{
+    struct etcd_pass *pass = ctx;
+    (void)f;
+    pass->is_serializable = v != 0;
+    *ret_v = v;
+    return ERR_OK;
+}
+
 /*
  * RangeRequest.sort_order and sort_target. A number that the protocol does not know ends the
  * process of an etcd that does not check it (3.4.23 does not: a nil pointer; in a Txn of every
@@ -140,6 +149,7 @@ static const struct pb_field range_request_fields[] = {
     [4] = {.action = PB_NUMBER, .number = note_revision},
     [5] = {.action = PB_NUMBER, .number = known_order},
     [6] = {.action = PB_NUMBER, .number = known_target},
+    [7] = {.action = PB_NUMBER, .number = note_serializable},
 };
 const struct pb_message etcd_range_request = {range_request_fields, ARRAY_LEN(range_request_fields),
                                               begin_read, range_end, false};

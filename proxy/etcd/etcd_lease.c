@@ -84,10 +84,20 @@ const struct pb_message etcd_lease_keep_alive_response = {
     lease_keep_alive_response_fields, ARRAY_LEN(lease_keep_alive_response_fields), NULL, NULL,
     false};
 
+/* The lease's own marker is nobody's key. */
+static enum err attached_key(void *ctx, struct pb_frame *f, struct span value,
+                             struct span *ret_rest)
+{
+    const struct etcd_pass *pass = ctx;
+    const struct key_map *markers = &pass->call->ns->markers;
+    bool is_marker = markers->n != 0 && key_map_strip(markers, value, ret_rest);
+    return is_marker ? ERR_FOREIGN : etcd_strip_key(ctx, f, value, ret_rest);
+}
+
 static const struct pb_field lease_time_to_live_response_fields[] = {
     [1] = ETCD_HEADER_FIELD,
     [2] = {.action = PB_NUMBER, .number = echo_id},
-    [5] = {.action = PB_STRIP, .droppable = true, .strip = etcd_strip_key},
+    [5] = {.action = PB_STRIP, .droppable = true, .strip = attached_key},
 };
 const struct pb_message etcd_lease_time_to_live_response = {
     lease_time_to_live_response_fields, ARRAY_LEN(lease_time_to_live_response_fields), NULL, NULL,
@@ -126,6 +136,13 @@ static const struct pb_field lease_leases_response_fields[] = {
 };
 const struct pb_message etcd_lease_leases_response = {
     lease_leases_response_fields, ARRAY_LEN(lease_leases_response_fields), NULL, NULL, false};
+
+/* Made of markers: their ids are the application's already. */
+static const struct pb_field marked_leases_response_fields[] = {
+    [1] = ETCD_HEADER_FIELD,
+};
+const struct pb_message etcd_marked_leases_response = {
+    marked_leases_response_fields, ARRAY_LEN(marked_leases_response_fields), NULL, NULL, false};
 
 /* A ring; grows to LIMIT_KEEPALIVES_QUEUED. */
 struct etcd_lease_queue {
@@ -195,7 +212,7 @@ size_t etcd_call_queue_bytes(const struct etcd_call *c)
                         ? 0
                         : sizeof *c->leases + c->leases->cap * sizeof c->leases->id[0];
     return leases + etcd_watches_bytes(c->watches) + view_range_bytes(c->range) +
-           etcd_view_bytes(c);
+           etcd_view_bytes(c) + c->observed.request.cap + c->observed.key.cap;
 }
 
 void etcd_lease_queue_free(struct etcd_lease_queue **q)

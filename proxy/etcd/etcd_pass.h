@@ -18,6 +18,7 @@ enum etcd_kind {
     ETCD_KIND_LEASE_GRANT,
     ETCD_KIND_LEASE_KEEP_ALIVE,
     ETCD_KIND_LEASE_TIME_TO_LIVE,
+    ETCD_KIND_LEASE_LEASES,
     ETCD_KIND_LEASED, /* Lock, Campaign: the lease is field 2 */
     ETCD_KIND_HELD,   /* Proclaim, Resign: the lease is field 4 of field 1 */
     ETCD_KIND_MEMBER_LIST,
@@ -29,6 +30,7 @@ enum etcd_kind {
     ETCD_KIND_RANGE,
     ETCD_KIND_RANGE_STREAM,
     ETCD_KIND_STATUS,
+    ETCD_KIND_OBSERVE,
 };
 
 struct etcd_pass {
@@ -39,6 +41,7 @@ struct etcd_pass {
     unsigned txn_ops;    /* the longest path's operations, once the outermost Txn has ended */
     bool writes;
     bool reads_at_revision;
+    bool is_serializable; /* a Range that one member answers alone */
     /* LeaseGrant, LeaseKeepAlive, LeaseTimeToLive, locks and elections. Request: the last ID, as
      * the application wrote it; reply: what it sees. */
     int64_t lease_asked;
@@ -93,7 +96,7 @@ extern const struct pb_message etcd_lease_grant_request, etcd_lease_grant_respon
 extern const struct pb_message etcd_lease_revoke_request;
 extern const struct pb_message etcd_lease_keep_alive_request, etcd_lease_keep_alive_response;
 extern const struct pb_message etcd_lease_time_to_live_request, etcd_lease_time_to_live_response;
-extern const struct pb_message etcd_lease_leases_response;
+extern const struct pb_message etcd_lease_leases_response, etcd_marked_leases_response;
 extern const struct pb_message etcd_alarm_request, etcd_masked_status_response;
 extern const struct pb_message etcd_leased_request, etcd_held_request, etcd_leader_request;
 extern const struct pb_message etcd_unlock_request, etcd_lock_response, etcd_campaign_response;
@@ -113,10 +116,27 @@ enum err etcd_frame_spliced(const struct pb_message *m, struct etcd_pass *pass, 
 
 /* etcd_prelude.c: the only frame of to_up is set aside, and a LeaseGrant takes its place. */
 enum err etcd_prelude_begin(struct etcd_call *c) ATTR_MUST_USE;
-/* A message of the LeaseGrant's answer. */
+/* A message of the answer to our own request. */
 enum err etcd_prelude_reply(struct etcd_call *c, struct span message) ATTR_MUST_USE;
-/* The LeaseGrant has succeeded: to_up holds the request again, now with the lease. */
-enum err etcd_prelude_end(struct etcd_call *c) ATTR_MUST_USE;
+/* It has ended with this status. True: to_up holds the next request, ours or the application's. */
+bool etcd_prelude_next(struct etcd_call *c, int grpc_status);
+struct span etcd_prelude_method(const struct etcd_call *c);
+
+/* etcd_marker.c: the next request marks the lease that was granted (prelude_lease). */
+enum err etcd_marker_put(struct etcd_call *c) ATTR_MUST_USE;
+/* It could not be marked: the next request gives it back. */
+enum err etcd_marker_give_up(struct etcd_call *c, int grpc_status) ATTR_MUST_USE;
+/* LeaseLeases: the request, and its answer. */
+enum err etcd_marker_list(struct etcd_call *c) ATTR_MUST_USE;
+enum err etcd_marker_listed(struct etcd_call *c, struct span message) ATTR_MUST_USE;
+
+/* etcd_observe.c: the request as it goes upstream; a reply as it comes, hidden if it was shown;
+ * to_up holds the request again. */
+enum err etcd_observe_request(struct etcd_call *c, struct span mapped) ATTR_MUST_USE;
+enum err etcd_observe_reply(struct etcd_call *c, struct span message,
+                            bool *ret_hidden) ATTR_MUST_USE;
+enum err etcd_observe_resume(struct etcd_call *c) ATTR_MUST_USE;
+void etcd_observe_deinit(struct etcd_observed *o);
 
 /* etcd_call_view.c: *ret_taken: message is for several namespaces, and to_up holds the first of our
  * own requests. Only where ns->family is set. */

@@ -7,6 +7,9 @@
  *                             id taken ────────────────────> LeaseGrant with another one
  *                             refused ─────────────────────> the application gets that status
  *
+ * Where leases are marked (etcd_marker.c) the Put of the marker stands between; so it does behind a
+ * LeaseGrant of the application, whose answer waits for it.
+ *
  * etcd's server does the same with an id of its own choice (concurrency.NewSession), which would
  * carry nobody's tag or, by chance, somebody else's (design.md 4.3, 4.4).
  */
@@ -38,7 +41,7 @@ enum err etcd_prelude_begin(struct etcd_call *c)
     return e;
 }
 
-enum err etcd_prelude_reply(struct etcd_call *c, struct span message)
+static enum err granted(struct etcd_call *c, struct span message)
 {
     const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
@@ -49,12 +52,41 @@ enum err etcd_prelude_reply(struct etcd_call *c, struct span message)
         if (it.number == GRANTED_ID && it.wire == PB_WIRE_VARINT)
             stored = (int64_t)it.varint;
     }
-    if (c->prelude != ETCD_PRELUDE_ASKS || stored == 0 ||
-        !lease_tag_strip(c->ns->tag, stored, &seen))
+    if (stored == 0 || !lease_tag_strip(c->ns->tag, stored, &seen))
         return ERR_UPSTREAM_PROTOCOL;
     c->prelude = ETCD_PRELUDE_ANSWERED;
     c->prelude_lease = stored;
-    return ERR_OK;
+    if (c->route->kind != ETCD_KIND_LEASE_GRANT)
+        return ERR_OK;
+    struct etcd_pass pass = {.call = c};
+    return etcd_frame_spliced(c->route->response, &pass, message, &c->to_app);
+}
+
+enum err etcd_prelude_reply(struct etcd_call *c, struct span message)
+{
+    switch (c->prelude) {
+    case ETCD_PRELUDE_ASKS:
+        return granted(c, message);
+    case ETCD_PRELUDE_MARKS:
+        c->prelude = ETCD_PRELUDE_MARKED;
+        return ERR_OK;
+    case ETCD_PRELUDE_REVOKES:
+        return ERR_OK;
+    case ETCD_NO_PRELUDE:
+    case ETCD_PRELUDE_ANSWERED:
+    case ETCD_PRELUDE_MARKED:
+        break;
+    }
+    return ERR_UPSTREAM_PROTOCOL;
+}
+
+struct span etcd_prelude_method(const struct etcd_call *c)
+{
+    if (c->prelude == ETCD_PRELUDE_MARKS || c->prelude == ETCD_PRELUDE_MARKED)
+        return SPAN_LIT("/etcdserverpb.KV/Put");
+    if (c->prelude == ETCD_PRELUDE_REVOKES)
+        return SPAN_LIT("/etcdserverpb.Lease/LeaseRevoke");
+    return SPAN_LIT("/etcdserverpb.Lease/LeaseGrant");
 }
 
 /* A field that is there again replaces, a message that is there again is merged. */
@@ -71,11 +103,10 @@ static enum err write_lease(const struct etcd_call *c, struct buf *out)
     return w.error;
 }
 
-enum err etcd_prelude_end(struct etcd_call *c)
+/* There is a lease: to_up holds the application's request again, now with it. */
+static enum err end(struct etcd_call *c)
 {
     struct etcd_pass pass = {.call = c};
-    if (c->prelude != ETCD_PRELUDE_ANSWERED)
-        return ERR_UPSTREAM_PROTOCOL;
     buf_consume(&c->to_up, buf_len(&c->to_up)); /* answered before all of it was sent */
     enum err e = write_lease(c, &c->after_prelude);
     if (e == ERR_OK)
@@ -86,4 +117,26 @@ enum err etcd_prelude_end(struct etcd_call *c)
     c->prelude = ETCD_NO_PRELUDE;
     c->lease_random = false;
     return ERR_OK;
+}
+
+bool etcd_prelude_next(struct etcd_call *c, int grpc_status)
+{
+    bool is_done = grpc_status == 0;
+    switch (c->prelude) {
+    case ETCD_PRELUDE_ANSWERED:
+        if (is_done && c->ns->marks_leases)
+            return etcd_marker_put(c) == ERR_OK;
+        return is_done && end(c) == ERR_OK;
+    case ETCD_PRELUDE_MARKS:
+        return etcd_marker_give_up(c, grpc_status) == ERR_OK;
+    case ETCD_PRELUDE_MARKED:
+        if (!is_done)
+            return etcd_marker_give_up(c, grpc_status) == ERR_OK;
+        return c->route->kind != ETCD_KIND_LEASE_GRANT && end(c) == ERR_OK;
+    case ETCD_NO_PRELUDE:
+    case ETCD_PRELUDE_ASKS:
+    case ETCD_PRELUDE_REVOKES:
+        break;
+    }
+    return false;
 }

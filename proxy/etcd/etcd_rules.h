@@ -11,6 +11,8 @@ struct etcd_rules {
     bool is_trusted;  /* what is denied, or answered here, is forwarded instead */
     bool
         client_credentials; /* Authenticate and tokens are the application's own, and go upstream */
+    /* AUTO: where the sidecar has a user of its own. */
+    enum etcd_markers { ETCD_MARKERS_AUTO, ETCD_MARKERS_ON, ETCD_MARKERS_OFF } markers;
 };
 
 #endif

@@ -13,6 +13,7 @@
 enum { REQUEST_CREATE = 1, REQUEST_CANCEL = 2, REQUEST_PROGRESS = 3 };
 enum { CREATE_START = 3, CREATE_ID = 7, CANCEL_ID = 1 };
 enum { REPLY_HEADER = 1, REPLY_ID = 2, REPLY_CREATED = 3, REPLY_CANCELED = 4, REPLY_FRAGMENT = 7 };
+enum { REPLY_REASON = 6 };
 enum { REPLY_EVENT = 11, HEADER_REVISION = 3, EVENT_KV = 2, KV_MOD_REVISION = 3 };
 
 struct watch {
@@ -248,7 +249,7 @@ struct reply {
     int64_t id, revision;
     bool is_created, is_canceled, is_fragment;
     uint32_t events;
-    struct span last_event;
+    struct span last_event, reason;
 };
 
 static bool read_number(struct span message, uint32_t number, uint64_t *ret_v)
@@ -286,6 +287,8 @@ static bool read_reply(struct span message, struct reply *ret)
             ret->is_created = it.varint != 0;
         } else if (it.number == REPLY_CANCELED) {
             ret->is_canceled = it.varint != 0;
+        } else if (it.number == REPLY_REASON && it.wire == PB_WIRE_BYTES) {
+            ret->reason = it.bytes;
         } else if (it.number == REPLY_FRAGMENT) {
             ret->is_fragment = it.varint != 0;
         }
@@ -387,6 +390,10 @@ enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
     *ret = (struct etcd_watch_verdict){0};
     if (!read_reply(message, &r))
         return ERR_UPSTREAM_PROTOCOL;
+    if (r.is_created && r.is_canceled && r.reason.n != 0) {
+        ret->refused = r.reason;
+        return ERR_OK;
+    }
     if (r.is_created)
         return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r);
     ret->revision = r.revision;
@@ -404,6 +411,16 @@ enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
     else
         progressed(watch, &r, ret);
     return ERR_OK;
+}
+
+enum err etcd_watches_refused(struct etcd_watches *w, struct span message,
+                              struct etcd_watch_verdict *ret)
+{
+    struct reply r;
+    *ret = (struct etcd_watch_verdict){0};
+    if (!read_reply(message, &r))
+        return ERR_UPSTREAM_PROTOCOL;
+    return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r);
 }
 
 /* -- resume -- */

@@ -38,6 +38,7 @@ struct etcd_watch_verdict {
     int64_t revision;        /* the header's */
     uint32_t events;
     bool is_fragment;
+    struct span refused; /* borrows the message */
 };
 
 void etcd_watches_free(struct etcd_watches **w);
@@ -53,9 +54,13 @@ enum err etcd_watches_request_view(struct etcd_watches **w, struct span mapped,
 int64_t etcd_watches_choose_id(struct etcd_watches *w);
 /* The memory of this watch's view has changed. */
 void etcd_watches_weigh(struct etcd_watches *w, struct view_watch *view);
-/* A WatchResponse as upstream sent it. ERR_UPSTREAM_PROTOCOL. */
+/* A WatchResponse as upstream sent it. ERR_UPSTREAM_PROTOCOL. If it refuses a create for a reason,
+ * that is ret->refused and nothing else has happened: either the stream is opened again, and the
+ * create with it, or etcd_watches_refused() follows. */
 enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
                             struct etcd_watch_verdict *ret) ATTR_MUST_USE;
+enum err etcd_watches_refused(struct etcd_watches *w, struct span message,
+                              struct etcd_watch_verdict *ret) ATTR_MUST_USE;
 
 /* False: a request was seen whose meaning is not known for sure; the stream cannot be resumed. */
 bool etcd_watches_can_resume(const struct etcd_watches *w);

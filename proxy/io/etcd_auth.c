@@ -1,46 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/etcd_auth.h"
 
-#include "base/check.h"
 #include "base/log.h"
 #include "etcd/authenticate.h"
-#include "io/etcd_head.h"
 
-static const struct h2_up_handler up_events;
-static void on_timer(uv_timer_t *timer);
+static const struct etcd_ask_handler asking;
 
-static struct etcd_auth *of(struct h2_up_stream *up)
+static struct etcd_auth *of(struct etcd_ask *ask)
 {
-    return (struct etcd_auth *)(void *)((char *)up - offsetof(struct etcd_auth, up));
-}
-
-static void forget_request(struct etcd_auth *a)
-{
-    h2_client_cancel(&a->up);
-    buf_deinit(&a->request); /* holds the password */
-    grpc_reader_deinit(&a->reader);
-    a->reader = (struct grpc_reader){.max_bytes = LIMIT_ETCD_TOKEN_BYTES + 1024};
-    a->replied = false;
-}
-
-static void back_off(struct etcd_auth *a)
-{
-    forget_request(a);
-    uint64_t ms = 2 * a->backoff_ms;
-    a->backoff_ms = ms < LIMIT_BACKOFF_MIN_MS   ? LIMIT_BACKOFF_MIN_MS
-                    : ms > LIMIT_BACKOFF_MAX_MS ? LIMIT_BACKOFF_MAX_MS
-                                                : ms;
-    a->state = ETCD_AUTH_BACKOFF;
-    uv_timer_start(&a->timer, on_timer, a->backoff_ms, 0);
+    return (struct etcd_auth *)(void *)((char *)ask - offsetof(struct etcd_auth, ask));
 }
 
 static void fail(struct etcd_auth *a, enum err error, struct span detail)
 {
     char text[160];
-    size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
-    if (n != 0)
-        memcpy(text, detail.p, n);
-    text[n] = '\0';
+    span_text(detail, text, sizeof text);
     if (error == ERR_CREDENTIALS)
         log_event(LOG_ERROR,
                   "etcd refuses the sidecar's user or password: see --etcd-user and "
@@ -49,35 +23,18 @@ static void fail(struct etcd_auth *a, enum err error, struct span detail)
     else
         log_event(LOG_WARN, "etcd gives the sidecar no token", "user", a->user, "reason",
                   err_info(error)->text, "etcd", text, NULL);
-    back_off(a);
+    etcd_ask_back_off(&a->ask);
     a->error = error;
     a->on_failed(a);
 }
 
 /* -- the request -- */
-static enum err ask(struct etcd_auth *a, struct h2_client *client)
+static enum err ask(struct etcd_auth *a)
 {
-    uint8_t head[GRPC_HEAD_BYTES] = {0};
-    forget_request(a);
-    enum err e = buf_append(&a->request, span_of(head, sizeof head));
+    enum err e = etcd_ask_begin(&a->ask);
     if (e == ERR_OK)
-        e = authenticate_write(span_str(a->user), span_str(a->password), &a->request);
-    if (e != ERR_OK)
-        return e;
-    grpc_frame_head(a->request.data + a->request.head,
-                    (uint32_t)(buf_len(&a->request) - sizeof head));
-    a->up.handler = &up_events;
-    a->up.body = (struct h2_body){.bytes = &a->request, .ended = true};
-    const nghttp2_nv nv[] = {
-        h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0),
-        h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0),
-        h2_nv(SPAN_LIT(":path"), SPAN_LIT(AUTHENTICATE_METHOD), 0),
-        h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0),
-        h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0),
-        h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0),
-        h2_nv(SPAN_LIT("user-agent"), SPAN_LIT("bulkhead/" BULKHEAD_VERSION), 0),
-    };
-    return h2_client_request(client, &a->up, nv, ARRAY_LEN(nv));
+        e = authenticate_write(span_str(a->user), span_str(a->password), &a->ask.request);
+    return e == ERR_OK ? etcd_ask_send(&a->ask, SPAN_LIT(AUTHENTICATE_METHOD)) : e;
 }
 
 bool etcd_auth_allows(const struct etcd_auth *a, enum etcd_lane lane)
@@ -92,52 +49,43 @@ bool etcd_auth_allows(const struct etcd_auth *a, enum etcd_lane lane)
 void etcd_auth_want(struct etcd_auth *a, enum etcd_lane lane)
 {
     struct h2_client *client = etcd_link_client(a->link);
-    if (client == NULL || client->conn.ending || a->state != ETCD_AUTH_IDLE ||
+    if (client == NULL || client->conn.ending || a->ask.state != ETCD_ASK_IDLE ||
         etcd_auth_allows(a, lane))
         return;
-    a->state = ETCD_AUTH_ASKING;
-    uv_timer_start(&a->timer, on_timer, LIMIT_DIAL_MS, 0);
-    if (ask(a, client) != ERR_OK)
-        back_off(a); /* no memory, or no stream ids: the next try comes by itself */
+    if (ask(a) != ERR_OK)
+        etcd_ask_back_off(&a->ask); /* no memory, or no stream ids: the next try comes by itself */
 }
 
 /* -- its reply -- */
 static void got(struct etcd_auth *a)
 {
-    forget_request(a);
-    uv_timer_stop(&a->timer);
-    a->state = ETCD_AUTH_IDLE;
+    etcd_ask_forget(&a->ask);
+    a->ask.backoff_ms = 0;
     a->error = ERR_OK;
     a->has_token = a->is_fresh = true;
     a->got_ms = loop_now_ms(a->loop);
-    a->backoff_ms = 0;
     a->number++;
     a->on_done(a);
 }
 
-static void on_data(struct h2_up_stream *up, struct span in)
+static enum err on_message(struct etcd_ask *ask, struct span message)
 {
-    struct etcd_auth *a = of(up);
-    struct span message, token;
-    enum err e = ERR_OK;
-    h2_client_consume(up, in.n);
-    while (grpc_reader_next(&a->reader, &in, &message, &e)) {
-        e = authenticate_read(message, &token);
-        buf_consume(&a->token, buf_len(&a->token));
-        if (e == ERR_OK)
-            e = buf_append(&a->token, token);
-        if (e != ERR_OK)
-            break;
-        a->replied = true;
-    }
-    if (e != ERR_OK) {
-        a->has_token = false; /* it may have been half replaced */
-        fail(a, e == ERR_NOMEM ? e : ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
-    }
+    struct etcd_auth *a = of(ask);
+    struct span token;
+    enum err e = authenticate_read(message, &token);
+    buf_consume(&a->token, buf_len(&a->token));
+    return e == ERR_OK ? buf_append(&a->token, token) : e;
 }
 
-static void refused(struct etcd_auth *a, int status, struct span text)
+static void on_answer(struct etcd_ask *ask)
 {
+    log_event(LOG_INFO, "authenticated to etcd", "user", of(ask)->user, NULL);
+    got(of(ask));
+}
+
+static void on_refused(struct etcd_ask *ask, int status, struct span text)
+{
+    struct etcd_auth *a = of(ask);
     switch (authenticate_refusal(status, text)) {
     case AUTHENTICATE_REFUSED:
         a->has_token = false;
@@ -156,52 +104,18 @@ static void refused(struct etcd_auth *a, int status, struct span text)
     got(a);
 }
 
-static void on_trailers(struct h2_up_stream *up, struct span fields)
+static void on_failed(struct etcd_ask *ask, enum err e)
 {
-    struct etcd_auth *a = of(up);
-    int status = etcd_head_find_status(fields);
-    if (status != 0) {
-        refused(a, status, h2_field_find(fields, SPAN_LIT("grpc-message")));
-    } else if (!a->replied) {
-        fail(a, ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
-    } else {
-        log_event(LOG_INFO, "authenticated to etcd", "user", a->user, NULL);
-        got(a);
-    }
+    struct etcd_auth *a = of(ask);
+    bool is_late = e == ERR_DEADLINE;
+    a->has_token = a->has_token && is_late; /* else it may have been half replaced */
+    fail(a, is_late || e == ERR_NOMEM ? e : ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
 }
 
-static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
+static void on_lost(struct etcd_ask *ask)
 {
-    if (ended)
-        on_trailers(up, fields);
+    (void)ask; /* the link comes back, and asks */
 }
-
-static void on_sent(struct h2_up_stream *up)
-{
-    (void)up;
-}
-
-static void on_stream_closed(struct h2_up_stream *up, uint32_t code)
-{
-    (void)code;
-    fail(of(up), ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
-}
-
-static void on_lost(struct h2_up_stream *up, bool sent)
-{
-    (void)sent;
-    struct etcd_auth *a = of(up);
-    forget_request(a);
-    uv_timer_stop(&a->timer);
-    a->state = ETCD_AUTH_IDLE; /* the link comes back, and asks */
-}
-
-static const struct h2_up_handler up_events = {.on_head = on_head,
-                                               .on_data = on_data,
-                                               .on_trailers = on_trailers,
-                                               .on_sent = on_sent,
-                                               .on_closed = on_stream_closed,
-                                               .on_lost = on_lost};
 
 /* -- the token -- */
 void etcd_auth_on_link(struct etcd_auth *a, enum etcd_lane lane)
@@ -216,9 +130,20 @@ bool etcd_auth_is_stale(struct etcd_auth *a, unsigned number, int status, struct
 {
     if (!etcd_auth_is_on(a) || !authenticate_is_stale(status, text, buf_len(&a->token) != 0))
         return false;
+    etcd_auth_forget(a, number);
+    return true;
+}
+
+bool etcd_auth_is_old(const struct etcd_auth *a, unsigned number)
+{
+    return etcd_auth_is_on(a) &&
+           (number != a->number || loop_now_ms(a->loop) - a->got_ms >= LIMIT_ETCD_TOKEN_NEW_MS);
+}
+
+void etcd_auth_forget(struct etcd_auth *a, unsigned number)
+{
     if (number == a->number)
         a->has_token = false;
-    return true;
 }
 
 size_t etcd_auth_field(const struct etcd_auth *a, nghttp2_nv *nv)
@@ -231,33 +156,36 @@ size_t etcd_auth_field(const struct etcd_auth *a, nghttp2_nv *nv)
 }
 
 /* -- life -- */
-static void on_timer(uv_timer_t *timer)
+static void on_again(struct etcd_ask *ask)
 {
-    struct etcd_auth *a = timer->data;
-    if (a->state == ETCD_AUTH_ASKING) {
-        fail(a, ERR_DEADLINE, SPAN_NONE);
-        return;
-    }
-    a->state = ETCD_AUTH_IDLE;
-    etcd_auth_want(a, ETCD_LANE_STREAM);
+    etcd_auth_want(of(ask), ETCD_LANE_STREAM);
 }
+
+static void on_closed(struct etcd_ask *ask)
+{
+    of(ask)->on_closed(of(ask));
+}
+
+static const struct etcd_ask_handler asking = {.message_bytes = LIMIT_ETCD_TOKEN_BYTES + 1024,
+                                               .on_message = on_message,
+                                               .on_answer = on_answer,
+                                               .on_refused = on_refused,
+                                               .on_failed = on_failed,
+                                               .on_lost = on_lost,
+                                               .on_again = on_again,
+                                               .on_closed = on_closed};
 
 void etcd_auth_open(struct etcd_auth *a)
 {
-    CHECK(uv_timer_init(&a->loop->uv, &a->timer) == 0);
-    a->timer.data = a;
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct etcd_auth *a = handle->data;
-    a->on_closed(a);
+    a->ask.handler = &asking;
+    a->ask.link = a->link;
+    a->ask.loop = a->loop;
+    etcd_ask_open(&a->ask);
 }
 
 void etcd_auth_close(struct etcd_auth *a)
 {
-    forget_request(a);
+    etcd_ask_close(&a->ask);
     buf_deinit(&a->token);
     a->has_token = false;
-    uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * etcd_auth - who the sidecar is to etcd, where that is a user with a password: gets a token over
- * the unary lane, and another one when etcd does not know it any more (design.md 4.7).
- *
- *   IDLE ── somebody needs a token, the lane is usable ──> ASKING ── token ──> IDLE
- *    ^                                                      │  │
- *    │ the connection was lost                              │  │
- *    ├──────────────────────────────────────────────────────┘  │
- *    │                                                         v refused, or no answer in time
- *    └────── time is up ──────────────────────────────────── BACKOFF
+ * the unary lane, and another one when etcd does not know it any more (design.md 4.7). Asked for
+ * (etcd_ask) when somebody needs one and the lane is usable; refused, or not answered in time,
+ * again after a while.
  *
  * A unary call goes out with the token there is: etcd says if it is stale, and the call is sent
  * again. A watch cannot (before 3.5 etcd then answers "permission denied" inside the stream), so
@@ -21,9 +16,7 @@
 #define IO_ETCD_AUTH_H
 
 #include "etcd/etcd_call.h"
-#include "io/etcd_link.h"
-
-enum etcd_auth_state { ETCD_AUTH_IDLE, ETCD_AUTH_ASKING, ETCD_AUTH_BACKOFF };
+#include "io/etcd_ask.h"
 
 struct etcd_auth {
     struct loop *loop;           /* shares */
@@ -34,7 +27,7 @@ struct etcd_auth {
     void (*on_failed)(struct etcd_auth *a); /* tried again later by itself */
     void (*on_closed)(struct etcd_auth *a);
 
-    enum etcd_auth_state state;
+    struct etcd_ask ask;
     enum err error;   /* of the last try: ERR_CREDENTIALS, ERR_NO_UPSTREAM, … */
     bool has_token;   /* it may be used; it is empty where etcd asks nobody who he is */
     bool is_fresh;    /* no connection has come back since */
@@ -42,12 +35,6 @@ struct etcd_auth {
     unsigned number;  /* of the token, counted up */
     uint64_t got_ms;
     unsigned seen; /* lanes that were connected before, a bit each */
-    uint64_t backoff_ms;
-    struct h2_up_stream up;
-    struct buf request;
-    struct grpc_reader reader;
-    bool replied;
-    uv_timer_t timer;
 };
 
 /* Set loop … on_closed first; the rest zeroed. */
@@ -67,6 +54,11 @@ void etcd_auth_on_link(struct etcd_auth *a, enum etcd_lane lane);
 /* The answer to a call that went out with token `number` says that etcd does not know the token:
  * then it is used no more. */
 bool etcd_auth_is_stale(struct etcd_auth *a, unsigned number, int status, struct span text);
+/* Has token `number` been in use for a while, or been replaced? Then a refusal may be because of
+ * it. */
+bool etcd_auth_is_old(const struct etcd_auth *a, unsigned number);
+/* Streams with token `number` are refused: another one, unless there is one already. */
+void etcd_auth_forget(struct etcd_auth *a, unsigned number);
 /* The metadata that says who we are: 0 or 1 fields. Borrows the token. */
 size_t etcd_auth_field(const struct etcd_auth *a, nghttp2_nv *nv);
 

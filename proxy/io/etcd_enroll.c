@@ -3,34 +3,23 @@
 
 #include <time.h>
 
-#include "base/check.h"
 #include "base/log.h"
 #include "io/etcd_head.h"
 
 enum { REPLY_BYTES_MAX = 64 * 1024 }; /* one key and its entry */
 
-static const struct h2_up_handler up_events;
-static void on_timer(uv_timer_t *timer);
+static const struct etcd_ask_handler asking;
 
-static struct etcd_enroll *of(struct h2_up_stream *up)
+static struct etcd_enroll *of(struct etcd_ask *ask)
 {
-    return (struct etcd_enroll *)(void *)((char *)up - offsetof(struct etcd_enroll, up));
-}
-
-static void forget_request(struct etcd_enroll *e)
-{
-    h2_client_cancel(&e->up);
-    buf_deinit(&e->request);
-    grpc_reader_deinit(&e->reader);
-    e->reader = (struct grpc_reader){.max_bytes = REPLY_BYTES_MAX};
-    e->replied = false;
+    return (struct etcd_enroll *)(void *)((char *)ask - offsetof(struct etcd_enroll, ask));
 }
 
 /* The last step is over; it changes nothing for anybody. */
 static void end(struct etcd_enroll *e)
 {
-    forget_request(e);
-    uv_timer_stop(&e->timer);
+    etcd_ask_forget(&e->ask);
+    e->ask.backoff_ms = 0;
     e->state = ETCD_ENROLL_DONE;
 }
 
@@ -45,7 +34,7 @@ static void say_compared(struct etcd_enroll *e)
                   "namespace", ns_path_name(e->path), NULL);
 }
 
-static void on_again(struct entry_watch *w)
+static void on_entry_gone(struct entry_watch *w)
 {
     struct etcd_enroll *e = w->owner;
     log_event(LOG_WARN, "somebody removes this namespace from the registry; it is registered again",
@@ -53,13 +42,22 @@ static void on_again(struct entry_watch *w)
     etcd_enroll_start(e);
 }
 
+/* The plane looks for another member; where there is none, the watch begins again some time. */
+static void on_alone(struct entry_watch *w)
+{
+    struct etcd_enroll *e = w->owner;
+    e->state = ETCD_ENROLL_BACKOFF;
+    etcd_ask_back_off(&e->ask);
+    e->on_alone(e);
+}
+
 /* Without it the entry is only looked after at the next connection. */
 static void watch_entry(struct etcd_enroll *e)
 {
-    struct h2_client *client = etcd_link_client(e->link);
     e->watch.owner = e;
-    e->watch.on_again = on_again;
-    if (client == NULL || entry_watch_begin(&e->watch, client, e->auth, &e->registry) != ERR_OK)
+    e->watch.on_again = on_entry_gone;
+    e->watch.on_alone = on_alone;
+    if (entry_watch_begin(&e->watch, e->link, e->auth, &e->registry) != ERR_OK)
         log_event(LOG_WARN, "the namespace's entry is not watched", "namespace",
                   ns_path_name(e->path), NULL);
 }
@@ -67,10 +65,7 @@ static void watch_entry(struct etcd_enroll *e)
 static void fail(struct etcd_enroll *e, enum err error, struct span detail)
 {
     char text[160];
-    size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
-    if (n != 0)
-        memcpy(text, detail.p, n);
-    text[n] = '\0';
+    span_text(detail, text, sizeof text);
     if (e->registry.state == REGISTRY_COMPARE) {
         log_event(LOG_WARN, "the view's patterns cannot be compared with other sidecars'", "reason",
                   err_info(error)->text, "etcd", text, NULL);
@@ -81,14 +76,9 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
     log_event(etcd_enroll_is_refused(error) ? LOG_ERROR : LOG_WARN,
               "the namespace cannot be registered", "namespace", ns_path_name(e->path), "reason",
               err_info(error)->text, "etcd", text, NULL);
-    forget_request(e);
     e->state = ETCD_ENROLL_BACKOFF;
     e->error = error;
-    uint64_t ms = 2 * e->backoff_ms;
-    e->backoff_ms = ms < LIMIT_BACKOFF_MIN_MS   ? LIMIT_BACKOFF_MIN_MS
-                    : ms > LIMIT_BACKOFF_MAX_MS ? LIMIT_BACKOFF_MAX_MS
-                                                : ms;
-    uv_timer_start(&e->timer, on_timer, e->backoff_ms, 0);
+    etcd_ask_back_off(&e->ask);
     if (!e->ns->has_tag)
         e->on_failed(e);
 }
@@ -96,36 +86,12 @@ static void fail(struct etcd_enroll *e, enum err error, struct span detail)
 /* -- one request -- */
 static enum err ask(struct etcd_enroll *e)
 {
-    struct h2_client *client = etcd_link_client(e->link);
-    if (client == NULL)
-        return ERR_NO_UPSTREAM;
-    forget_request(e);
-    uint8_t head[GRPC_HEAD_BYTES] = {0};
     struct span method;
-    enum err error = buf_append(&e->request, span_of(head, sizeof head));
+    enum err error = etcd_ask_begin(&e->ask);
     if (error == ERR_OK)
-        error = e->gc != NULL ? registry_gc_next(e->gc, &e->request, &method)
-                              : registry_next(&e->registry, &e->request, &method);
-    if (error != ERR_OK)
-        return error;
-    grpc_frame_head(e->request.data + e->request.head,
-                    (uint32_t)(buf_len(&e->request) - sizeof head));
-    e->up.handler = &up_events;
-    e->up.body = (struct h2_body){.bytes = &e->request, .ended = true};
-    nghttp2_nv nv[ETCD_HEAD_OWN_FIELDS] = {
-        h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0),
-        h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0),
-        h2_nv(SPAN_LIT(":path"), method, 0),
-        h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0),
-        h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0),
-        h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0),
-        h2_nv(SPAN_LIT("user-agent"), SPAN_LIT("bulkhead/" BULKHEAD_VERSION), 0),
-    };
-    const size_t fixed = 7;
-    size_t n = fixed + etcd_auth_field(e->auth, nv + fixed);
-    e->token = e->auth->number;
-    uv_timer_start(&e->timer, on_timer, LIMIT_DIAL_MS, 0);
-    return h2_client_request(client, &e->up, nv, n);
+        error = e->gc != NULL ? registry_gc_next(e->gc, &e->ask.request, &method)
+                              : registry_next(&e->registry, &e->ask.request, &method);
+    return error == ERR_OK ? etcd_ask_send(&e->ask, method) : error;
 }
 
 static void go_on_gc(struct etcd_enroll *e)
@@ -136,8 +102,7 @@ static void go_on_gc(struct etcd_enroll *e)
         return;
     }
     if (e->gc->state == REGISTRY_GC_WAIT) {
-        forget_request(e);
-        uv_timer_start(&e->timer, on_timer, LIMIT_GC_WAIT_MS, 0);
+        etcd_ask_wait(&e->ask, LIMIT_GC_WAIT_MS);
         return;
     }
     enum err error = ask(e);
@@ -196,85 +161,52 @@ void etcd_enroll_start(struct etcd_enroll *e)
 }
 
 /* -- its reply -- */
-static void on_data(struct h2_up_stream *up, struct span in)
+static enum err on_message(struct etcd_ask *ask, struct span message)
 {
-    struct etcd_enroll *e = of(up);
-    struct span message;
-    enum err error = ERR_OK;
-    h2_client_consume(up, in.n);
-    while (grpc_reader_next(&e->reader, &in, &message, &error)) {
-        error = e->gc != NULL ? registry_gc_feed(e->gc, message)
-                              : registry_feed(&e->registry, message, e->ns);
-        e->replied = true;
-        if (error != ERR_OK)
-            break;
-    }
-    if (error != ERR_OK && error != ERR_NOMEM && !etcd_enroll_is_refused(error))
-        error = ERR_UPSTREAM_PROTOCOL;
-    if (error != ERR_OK)
-        fail(e, error, SPAN_NONE);
+    struct etcd_enroll *e = of(ask);
+    enum err error = e->gc != NULL ? registry_gc_feed(e->gc, message)
+                                   : registry_feed(&e->registry, message, e->ns);
+    bool is_told = error == ERR_NOMEM || etcd_enroll_is_refused(error);
+    return error == ERR_OK || is_told ? error : ERR_UPSTREAM_PROTOCOL;
 }
 
-static void on_trailers(struct h2_up_stream *up, struct span fields)
+static void on_answer(struct etcd_ask *ask)
 {
-    struct etcd_enroll *e = of(up);
-    int status = etcd_head_find_status(fields);
-    struct span text = h2_field_find(fields, SPAN_LIT("grpc-message"));
-    if (status != 0) {
-        (void)etcd_auth_is_stale(e->auth, e->token, status, text);
-        fail(e, ERR_NO_UPSTREAM, text);
-    } else if (!e->replied) {
-        fail(e, ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
-    } else if (e->gc != NULL) {
+    struct etcd_enroll *e = of(ask);
+    if (e->gc != NULL)
         go_on_gc(e);
-    } else {
+    else
         go_on(e);
-    }
 }
 
-static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
+static void on_refused(struct etcd_ask *ask, int status, struct span text)
 {
-    if (ended)
-        on_trailers(up, fields);
+    struct etcd_enroll *e = of(ask);
+    bool is_alone = etcd_head_says_alone(status, text);
+    fail(e, ERR_NO_UPSTREAM, text);
+    if (is_alone)
+        e->on_alone(e);
 }
 
-static void on_sent(struct h2_up_stream *up)
+static void on_failed(struct etcd_ask *ask, enum err error)
 {
-    (void)up;
+    fail(of(ask), error, SPAN_NONE);
+    if (error == ERR_DEADLINE)
+        of(ask)->on_alone(of(ask));
 }
 
-static void on_stream_closed(struct h2_up_stream *up, uint32_t code)
+static void on_lost(struct etcd_ask *ask)
 {
-    (void)code;
-    fail(of(up), ERR_UPSTREAM_PROTOCOL, SPAN_NONE);
+    of(ask)->state = ETCD_ENROLL_IDLE; /* the link comes back and starts it */
 }
-
-static void on_lost(struct h2_up_stream *up, bool sent)
-{
-    (void)sent;
-    struct etcd_enroll *e = of(up);
-    uv_timer_stop(&e->timer);
-    e->state = ETCD_ENROLL_IDLE; /* the link comes back and starts it */
-}
-
-static const struct h2_up_handler up_events = {.on_head = on_head,
-                                               .on_data = on_data,
-                                               .on_trailers = on_trailers,
-                                               .on_sent = on_sent,
-                                               .on_closed = on_stream_closed,
-                                               .on_lost = on_lost};
 
 /* -- life -- */
-static void on_timer(uv_timer_t *timer)
+static void on_again(struct etcd_ask *ask)
 {
-    struct etcd_enroll *e = timer->data;
-    if (e->state == ETCD_ENROLL_ASKING && e->gc != NULL && e->gc->state == REGISTRY_GC_WAIT) {
+    struct etcd_enroll *e = of(ask);
+    if (e->state == ETCD_ENROLL_ASKING) { /* gc has waited */
         registry_gc_waited(e->gc);
         go_on_gc(e);
-        return;
-    }
-    if (e->state == ETCD_ENROLL_ASKING) {
-        fail(e, ERR_DEADLINE, SPAN_NONE);
         return;
     }
     e->state = ETCD_ENROLL_IDLE;
@@ -282,22 +214,31 @@ static void on_timer(uv_timer_t *timer)
         etcd_enroll_start(e);
 }
 
-void etcd_enroll_open(struct etcd_enroll *e)
+static void on_closed(struct etcd_ask *ask)
 {
-    CHECK(uv_timer_init(&e->loop->uv, &e->timer) == 0);
-    e->timer.data = e;
-    e->reader.max_bytes = REPLY_BYTES_MAX;
+    of(ask)->on_closed(of(ask));
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static const struct etcd_ask_handler asking = {.message_bytes = REPLY_BYTES_MAX,
+                                               .on_message = on_message,
+                                               .on_answer = on_answer,
+                                               .on_refused = on_refused,
+                                               .on_failed = on_failed,
+                                               .on_lost = on_lost,
+                                               .on_again = on_again,
+                                               .on_closed = on_closed};
+
+void etcd_enroll_open(struct etcd_enroll *e)
 {
-    struct etcd_enroll *e = handle->data;
-    e->on_closed(e);
+    e->ask.handler = &asking;
+    e->ask.link = e->link;
+    e->ask.auth = e->auth;
+    e->ask.loop = e->loop;
+    etcd_ask_open(&e->ask);
 }
 
 void etcd_enroll_close(struct etcd_enroll *e)
 {
-    forget_request(e);
     entry_watch_end(&e->watch);
-    uv_close((uv_handle_t *)&e->timer, on_timer_closed);
+    etcd_ask_close(&e->ask);
 }

@@ -25,7 +25,6 @@
 #include "etcd/registry_gc.h"
 #include "io/etcd_auth.h"
 #include "io/etcd_entry_watch.h"
-#include "wire/grpc_frame.h"
 
 enum etcd_enroll_state {
     ETCD_ENROLL_IDLE,
@@ -46,20 +45,15 @@ struct etcd_enroll {
     struct etcd_auth *auth;     /* shares */
     void (*on_done)(struct etcd_enroll *e);
     void (*on_failed)(struct etcd_enroll *e); /* tried again later by itself */
+    void (*on_alone)(struct etcd_enroll *e);  /* the lane's member has no leader */
     void (*on_closed)(struct etcd_enroll *e);
 
     enum etcd_enroll_state state;
     enum err error; /* of the last try: ERR_REGISTRY, ERR_NO_UPSTREAM, … */
     struct registry registry;
-    uint64_t backoff_ms;
-    struct h2_up_stream up;
-    unsigned token; /* the number of the one that the request went out with */
-    struct buf request;
-    struct grpc_reader reader;
+    struct etcd_ask ask;
     struct entry_watch watch;
     bool is_told; /* on_done was called */
-    bool replied; /* a message of the current reply was fed */
-    uv_timer_t timer;
 };
 
 /* Set loop … on_closed first; the rest zeroed. */

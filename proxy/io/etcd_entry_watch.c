@@ -6,94 +6,62 @@
 
 enum { MESSAGE_BYTES_MAX = 64 * 1024 }; /* one key and its entry */
 
-static struct entry_watch *of(struct h2_up_stream *up)
+static struct entry_watch *of(struct etcd_ask *ask)
 {
-    return (struct entry_watch *)(void *)((char *)up - offsetof(struct entry_watch, up));
+    return (struct entry_watch *)(void *)((char *)ask - offsetof(struct entry_watch, ask));
 }
 
 void entry_watch_end(struct entry_watch *w)
 {
-    h2_client_cancel(&w->up);
-    buf_deinit(&w->request);
-    grpc_reader_deinit(&w->reader);
-    w->reader = (struct grpc_reader){.max_bytes = MESSAGE_BYTES_MAX};
+    etcd_ask_forget(&w->ask);
 }
 
-static void on_data(struct h2_up_stream *up, struct span in)
+static enum err on_message(struct etcd_ask *ask, struct span message)
 {
-    struct entry_watch *w = of(up);
-    struct span message;
-    enum err e = ERR_OK;
+    struct entry_watch *w = of(ask);
     bool again = false;
-    h2_client_consume(up, in.n);
-    while (!again && grpc_reader_next(&w->reader, &in, &message, &e) && e == ERR_OK)
-        e = registry_watch_feed(message, &w->answered, &again);
-    if (e != ERR_OK || again)
-        entry_watch_end(w);
-    if (again)
-        w->on_again(w);
+    enum err e = registry_watch_feed(message, &w->answered, &again);
+    if (e != ERR_OK || !again)
+        return e;
+    entry_watch_end(w);
+    w->on_again(w);
+    return ERR_OK;
 }
 
-static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
+static void on_refused(struct etcd_ask *ask, int status, struct span text)
 {
-    (void)fields;
-    if (ended)
-        entry_watch_end(of(up));
+    struct entry_watch *w = of(ask);
+    if (etcd_head_says_alone(status, text))
+        w->on_alone(w);
 }
 
-static void on_trailers(struct h2_up_stream *up, struct span fields)
+static void on_failed(struct etcd_ask *ask, enum err e)
 {
-    (void)fields;
-    entry_watch_end(of(up));
+    (void)ask, (void)e;
 }
 
-static void on_sent(struct h2_up_stream *up)
+static void on_end(struct etcd_ask *ask)
 {
-    (void)up;
+    (void)ask;
 }
 
-static void on_closed(struct h2_up_stream *up, uint32_t code)
-{
-    (void)up;
-    (void)code;
-}
+static const struct etcd_ask_handler asking = {.message_bytes = MESSAGE_BYTES_MAX,
+                                               .stays_open = true,
+                                               .wants_leader = true,
+                                               .on_message = on_message,
+                                               .on_answer = on_end,
+                                               .on_refused = on_refused,
+                                               .on_failed = on_failed,
+                                               .on_lost = on_end};
 
-static void on_lost(struct h2_up_stream *up, bool sent)
-{
-    (void)up;
-    (void)sent;
-}
-
-static const struct h2_up_handler up_events = {.on_head = on_head,
-                                               .on_data = on_data,
-                                               .on_trailers = on_trailers,
-                                               .on_sent = on_sent,
-                                               .on_closed = on_closed,
-                                               .on_lost = on_lost};
-
-enum err entry_watch_begin(struct entry_watch *w, struct h2_client *client, struct etcd_auth *auth,
+enum err entry_watch_begin(struct entry_watch *w, struct etcd_link *link, struct etcd_auth *auth,
                            const struct registry *r)
 {
-    static const uint8_t head[GRPC_HEAD_BYTES];
-    entry_watch_end(w);
-    enum err e = buf_append(&w->request, span_of(head, sizeof head));
+    w->ask.handler = &asking;
+    w->ask.link = link;
+    w->ask.auth = auth;
+    enum err e = etcd_ask_begin(&w->ask);
     if (e == ERR_OK)
-        e = registry_watch_request(r->root, r->path, r->written + 1, &w->request);
-    if (e != ERR_OK)
-        return e;
-    grpc_frame_head(w->request.data + w->request.head,
-                    (uint32_t)(buf_len(&w->request) - sizeof head));
-    w->up.handler = &up_events;
-    w->up.body = (struct h2_body){.bytes = &w->request};
-    nghttp2_nv nv[ETCD_HEAD_OWN_FIELDS] = {
-        h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0),
-        h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0),
-        h2_nv(SPAN_LIT(":path"), SPAN_LIT("/etcdserverpb.Watch/Watch"), 0),
-        h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0),
-        h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0),
-        h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0),
-        h2_nv(SPAN_LIT("user-agent"), SPAN_LIT("bulkhead/" BULKHEAD_VERSION), 0),
-    };
-    const size_t fixed = 7;
-    return h2_client_request(client, &w->up, nv, fixed + etcd_auth_field(auth, nv + fixed));
+        e = registry_watch_request(r->root, r->path, r->written + 1, &w->ask.request);
+    return e == ERR_OK ? etcd_ask_send(&w->ask, SPAN_LIT("/etcdserverpb.Watch/Watch")) : e;
 }

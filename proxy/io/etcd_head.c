@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 
+enum { GRPC_UNAVAILABLE = 14 };
+
 /* -- the application's request -- */
 static bool is_credential(struct span name)
 {
@@ -237,4 +239,11 @@ int etcd_head_find_status(struct span fields)
     int status;
     struct span text = h2_field_find(fields, SPAN_LIT("grpc-status"));
     return text.p != NULL && grpc_status_parse(text, &status) ? status : -1;
+}
+
+bool etcd_head_says_alone(int status, struct span message)
+{
+    return status == GRPC_UNAVAILABLE &&
+           (span_eq(message, SPAN_LIT("etcdserver: no leader")) ||
+            span_has_prefix(message, SPAN_LIT("etcdserver: request timed out")));
 }

@@ -56,4 +56,9 @@ enum err etcd_head_response(struct span *fields, struct buf *filtered) ATTR_MUST
 /* grpc-status of a block; -1 if there is none. */
 int etcd_head_find_status(struct span fields);
 
+/* A member that has lost the others. Without a leader, or without a quorum, it says so, or runs
+ * into its own time limit (etcd rpctypes/error.go). Another member may be well; a client of several
+ * would ask that one the next time. */
+bool etcd_head_says_alone(int status, struct span message);
+
 #endif

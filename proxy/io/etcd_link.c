@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "io/backoff.h"
 
 static const struct h2_client_handler client_events;
 static void on_timer(uv_timer_t *timer);
@@ -30,10 +31,7 @@ static void move(struct etcd_link *l, enum etcd_link_state to, uint64_t timer_ms
 
 static void back_off(struct etcd_link *l)
 {
-    uint64_t ms = 2 * l->backoff_ms;
-    l->backoff_ms = ms < LIMIT_BACKOFF_MIN_MS   ? LIMIT_BACKOFF_MIN_MS
-                    : ms > LIMIT_BACKOFF_MAX_MS ? LIMIT_BACKOFF_MAX_MS
-                                                : ms;
+    l->backoff_ms = backoff_next(l->backoff_ms);
     l->tried = 0;
     move(l, ETCD_LINK_BACKOFF, l->backoff_ms);
 }

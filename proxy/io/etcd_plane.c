@@ -143,6 +143,13 @@ static void on_enroll_failed(struct etcd_enroll *e)
                              etcd_enroll_is_refused(e->error) ? e->error : ERR_NO_UPSTREAM);
 }
 
+static void on_alone(struct etcd_enroll *e)
+{
+    struct h2_client *client = etcd_link_client(e->link);
+    if (client != NULL)
+        etcd_plane_distrust(e->owner, &client->addr);
+}
+
 static void on_enroll_closed(struct etcd_enroll *e)
 {
     close_if_done(e->owner);
@@ -288,7 +295,13 @@ static enum err init_ns(struct etcd_plane *p)
                   "namespaces",
                   NULL);
     p->ns.rng = (struct rng){rng_next(&p->loop->rng)};
+    enum etcd_markers markers = p->options.rules.markers;
+    bool has_user = p->options.user != NULL && p->options.user[0] != '\0';
+    p->ns.has_user = has_user;
+    p->ns.marks_leases = markers == ETCD_MARKERS_AUTO ? has_user : markers == ETCD_MARKERS_ON;
     enum err e = key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
+    if (e == ERR_OK)
+        e = key_map_init_markers(&p->ns.markers, p->options.key_root, p->options.ns);
     if (e != ERR_OK || !p->options.is_subtree)
         return e;
     const uint64_t seed[] = {rng_next(&p->loop->rng), rng_next(&p->loop->rng)};
@@ -377,6 +390,7 @@ static void open_parts(struct etcd_plane *p)
     p->enroll.link = &p->links[ETCD_LANE_UNARY];
     p->enroll.on_done = on_enrolled;
     p->enroll.on_failed = on_enroll_failed;
+    p->enroll.on_alone = on_alone;
     p->enroll.on_closed = on_enroll_closed;
     etcd_enroll_open(&p->enroll);
     p->open_parts++;

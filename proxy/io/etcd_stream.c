@@ -167,12 +167,16 @@ void etcd_stream_finish(struct etcd_stream *s, enum err e, const char *message)
     h2_client_cancel(&s->up);
     if (s->app.server == NULL)
         return;
+    if (e == ERR_NO_UPSTREAM && s->call.route != NULL && etcd_call_has_begun(&s->call))
+        e = ERR_UPSTREAM_LOST;
     if (message == NULL)
         message = s->call.route == NULL ? err_info(e)->grpc_message
                                         : etcd_call_message(&s->call, e);
     if (e == ERR_UPSTREAM_PROTOCOL && s->call.route != NULL)
         log_event(LOG_WARN, "etcd's answer does not parse", "method",
                   (const char *)s->call.route->path.p, NULL);
+    if (e == ERR_MARKER_DENIED)
+        log_event(LOG_ERROR, err_info(e)->text, NULL);
     answer(s, err_info(e)->grpc_status, message);
 }
 

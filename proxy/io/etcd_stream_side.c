@@ -119,6 +119,10 @@ static void go_on(struct etcd_stream *s)
     h2_client_resume(&s->up);
     if (s->app.head_sent)
         h2_server_resume(&s->app);
+    if (s->call.is_token_stale) {
+        etcd_stream_watch_again(s);
+        return;
+    }
     etcd_stream_give_windows(s);
     etcd_stream_side(s);
 }

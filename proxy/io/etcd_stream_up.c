@@ -150,12 +150,8 @@ static bool is_resumable(const struct etcd_stream *s)
 }
 
 /* Have the call wait, to begin again where it was. False: it has ended. */
-static bool resume(struct etcd_stream *s)
+static bool begin_anew(struct etcd_stream *s)
 {
-    if (wants_leader(s)) {
-        etcd_stream_finish(s, ERR_NO_LEADER, NULL);
-        return false;
-    }
     if (!etcd_call_resume(&s->call) || !etcd_stream_weigh(s)) {
         etcd_stream_finish(s, ERR_UPSTREAM_LOST, NULL);
         return false;
@@ -165,6 +161,15 @@ static bool resume(struct etcd_stream *s)
     s->is_resuming = true;
     etcd_stream_wait_up(s);
     return true;
+}
+
+/* The same, because upstream was lost. */
+static bool resume(struct etcd_stream *s)
+{
+    if (!wants_leader(s))
+        return begin_anew(s);
+    etcd_stream_finish(s, ERR_NO_LEADER, NULL);
+    return false;
 }
 
 /* Trailers of a response whose HEADERS the application has: without what only HEADERS may say. */
@@ -190,7 +195,7 @@ static void authenticate_again(struct etcd_stream *s)
     bool is_stream = s->call.route->client_streams;
     s->is_again = true;
     if (is_stream && is_resumable(s)) {
-        if (resume(s))
+        if (begin_anew(s))
             (void)send_up(s);
         return;
     }
@@ -205,6 +210,18 @@ static void authenticate_again(struct etcd_stream *s)
     etcd_stream_begin_up(s);
 }
 
+void etcd_stream_watch_again(struct etcd_stream *s)
+{
+    if (!is_resumable(s)) {
+        etcd_stream_finish(s, ERR_UPSTREAM_LOST, NULL);
+        return;
+    }
+    etcd_auth_forget(&s->plane->auth, s->token);
+    h2_client_cancel(&s->up);
+    if (begin_anew(s))
+        (void)send_up(s);
+}
+
 static bool is_unauthenticated(const struct etcd_stream *s, int status, struct span fields)
 {
     /* A unary call whose answer has begun was let in. */
@@ -214,24 +231,15 @@ static bool is_unauthenticated(const struct etcd_stream *s, int status, struct s
 }
 
 /* -- a member that has lost the others -- */
-/* etcd rpctypes/error.go: without a leader, or without a quorum, it says so, or runs into its own
- * time limit. Another member may be well; a client of several would ask that one the next time. */
-static bool says_alone(int status, struct span message)
-{
-    return status == GRPC_UNAVAILABLE &&
-           (span_eq(message, SPAN_LIT("etcdserver: no leader")) ||
-            span_has_prefix(message, SPAN_LIT("etcdserver: request timed out")));
-}
-
-/* Deadlines are mostly shorter than that limit: a call that had time enough, and meanwhile no other
- * was answered on the lane, says the same. */
+/* Deadlines are mostly shorter than etcd's own limit: a call that had time enough, and meanwhile no
+ * other was answered on the lane for which a member needs the others, says the same. */
 static bool is_silent(const struct etcd_stream *s)
 {
     const struct etcd_route *route = s->call.route;
     uint64_t lasted_ms = (uv_hrtime() - s->began_ns) / 1000000;
     uint64_t now = loop_now_ms(s->plane->loop);
-    return !route->server_streams && route->kind != ETCD_KIND_LEASED && s->deadline_ms != 0 &&
-           now + LIMIT_UPSTREAM_DEADLINE_SLACK_MS >= s->deadline_ms &&
+    return !route->server_streams && !s->call.is_local_read && route->kind != ETCD_KIND_LEASED &&
+           s->deadline_ms != 0 && now + LIMIT_UPSTREAM_DEADLINE_SLACK_MS >= s->deadline_ms &&
            lasted_ms >= LIMIT_UPSTREAM_DISTRUST_MS &&
            s->plane->links[route->lane].answered_ms + lasted_ms < now;
 }
@@ -244,11 +252,11 @@ void etcd_stream_judge_deadline(struct etcd_stream *s)
 
 static void judge_member(struct etcd_stream *s, int status, struct span message)
 {
-    if (says_alone(status, message) && s->up.client != NULL)
+    if (etcd_head_says_alone(status, message) && s->up.client != NULL)
         etcd_plane_distrust(s->plane, &s->up.client->addr);
     else if (status == GRPC_DEADLINE_EXCEEDED)
         etcd_stream_judge_deadline(s);
-    else if (status != GRPC_UNAVAILABLE)
+    else if (status != GRPC_UNAVAILABLE && !s->call.is_local_read)
         s->plane->links[s->call.route->lane].answered_ms = loop_now_ms(s->plane->loop);
 }
 
@@ -282,7 +290,7 @@ static void end(struct etcd_stream *s, struct span fields)
         return;
     }
     enum err e = etcd_call_end_up(&s->call);
-    if (etcd_call_in_prelude(&s->call) && (status == 0 || s->has_prelude_head))
+    if (e == ERR_OK && etcd_call_in_prelude(&s->call) && (status == 0 || s->has_prelude_head))
         e = ERR_UPSTREAM_PROTOCOL; /* no lease; and a refusal comes without a head */
     if (e != ERR_OK) {
         etcd_stream_finish(s, e, NULL);
@@ -328,6 +336,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
         return;
     }
     s->has_heard = true;
+    s->call.is_token_old = etcd_auth_is_old(&s->plane->auth, s->token);
     enum err e = etcd_call_feed_up(&s->call, in);
     if (e == ERR_OK && !etcd_stream_weigh(s))
         e = ERR_LIMIT;
@@ -337,6 +346,10 @@ static void on_data(struct h2_up_stream *up, struct span in)
     }
     if (s->app.head_sent)
         h2_server_resume(&s->app);
+    if (s->call.is_token_stale) {
+        etcd_stream_watch_again(s);
+        return;
+    }
     s->up_held += in.n;
     etcd_stream_give_windows(s); /* fewer answers are waited for */
     etcd_stream_side(s);

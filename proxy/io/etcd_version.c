@@ -3,52 +3,19 @@
 
 #include <string.h>
 
-#include "io/etcd_head.h"
 #include "wire/pb_wire.h"
 
 /* One member's numbers and a few alarms. StatusResponse.version: etcd rpc.proto. */
 enum { REPLY_BYTES_MAX = 64 * 1024, STATUS_VERSION = 2 };
 
-static const struct h2_up_handler up_events;
-
-static struct etcd_version *of(struct h2_up_stream *up)
+static struct etcd_version *of(struct etcd_ask *ask)
 {
-    return (struct etcd_version *)(void *)((char *)up - offsetof(struct etcd_version, up));
+    return (struct etcd_version *)(void *)((char *)ask - offsetof(struct etcd_version, ask));
 }
 
 void etcd_version_deinit(struct etcd_version *v)
 {
-    h2_client_cancel(&v->up);
-    buf_deinit(&v->request);
-    grpc_reader_deinit(&v->reader);
-}
-
-void etcd_version_ask(struct etcd_version *v)
-{
-    static const uint8_t empty_message[GRPC_HEAD_BYTES];
-    struct h2_client *client = etcd_link_client(v->link);
-    if (client == NULL || client->conn.ending || v->up.client != NULL ||
-        !etcd_auth_allows(v->auth, ETCD_LANE_UNARY))
-        return;
-    etcd_version_deinit(v);
-    v->reader = (struct grpc_reader){.max_bytes = REPLY_BYTES_MAX};
-    if (buf_append(&v->request, span_of(empty_message, sizeof empty_message)) != ERR_OK)
-        return;
-    v->up.handler = &up_events;
-    v->up.body = (struct h2_body){.bytes = &v->request, .ended = true};
-    nghttp2_nv nv[ETCD_HEAD_OWN_FIELDS] = {
-        h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0),
-        h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0),
-        h2_nv(SPAN_LIT(":path"), SPAN_LIT("/etcdserverpb.Maintenance/Status"), 0),
-        h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0),
-        h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0),
-        h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0),
-        h2_nv(SPAN_LIT("user-agent"), SPAN_LIT("bulkhead/" BULKHEAD_VERSION), 0),
-    };
-    const size_t fixed = 7;
-    size_t n = fixed + etcd_auth_field(v->auth, nv + fixed);
-    if (h2_client_request(client, &v->up, nv, n) != ERR_OK)
-        etcd_version_deinit(v); /* the next connection asks again */
+    etcd_ask_forget(&v->ask);
 }
 
 /* What a JSON string may hold as it is: the bytes come from upstream. */
@@ -88,50 +55,43 @@ void etcd_version_of_cluster(const struct etcd_version *v, char ret[ETCD_VERSION
         memcpy(ret + n, ".0", sizeof ".0");
 }
 
-/* -- its reply -- */
-static void on_data(struct h2_up_stream *up, struct span in)
+/* -- asking -- */
+static enum err on_message(struct etcd_ask *ask, struct span message)
 {
-    struct etcd_version *v = of(up);
-    struct span message;
-    enum err e = ERR_OK;
-    h2_client_consume(up, in.n);
-    while (grpc_reader_next(&v->reader, &in, &message, &e))
-        learn(v, message);
-    if (e != ERR_OK)
-        h2_client_cancel(up);
+    learn(of(ask), message);
+    return ERR_OK;
 }
 
-static void on_head(struct h2_up_stream *up, struct span fields, bool ended)
+static void on_refused(struct etcd_ask *ask, int status, struct span text)
 {
-    struct etcd_version *v = of(up);
-    if (ended) /* a refusal: it may be the token's end */
-        (void)etcd_auth_is_stale(v->auth, v->auth->number, etcd_head_find_status(fields),
-                                 h2_field_find(fields, SPAN_LIT("grpc-message")));
+    (void)ask, (void)status, (void)text;
 }
 
-static void on_trailers(struct h2_up_stream *up, struct span fields)
+static void on_failed(struct etcd_ask *ask, enum err e)
 {
-    (void)up, (void)fields;
+    (void)ask, (void)e;
 }
 
-static void on_sent(struct h2_up_stream *up)
+static void on_end(struct etcd_ask *ask)
 {
-    (void)up;
+    (void)ask;
 }
 
-static void on_closed(struct h2_up_stream *up, uint32_t code)
-{
-    (void)up, (void)code;
-}
+static const struct etcd_ask_handler asking = {.message_bytes = REPLY_BYTES_MAX,
+                                               .on_message = on_message,
+                                               .on_answer = on_end,
+                                               .on_refused = on_refused,
+                                               .on_failed = on_failed,
+                                               .on_lost = on_end};
 
-static void on_lost(struct h2_up_stream *up, bool sent)
+void etcd_version_ask(struct etcd_version *v)
 {
-    (void)up, (void)sent;
+    if (v->ask.state != ETCD_ASK_IDLE || !etcd_auth_allows(v->auth, ETCD_LANE_UNARY))
+        return;
+    v->ask.handler = &asking;
+    v->ask.link = v->link;
+    v->ask.auth = v->auth;
+    if (etcd_ask_begin(&v->ask) != ERR_OK || /* an empty message */
+        etcd_ask_send(&v->ask, SPAN_LIT("/etcdserverpb.Maintenance/Status")) != ERR_OK)
+        etcd_ask_forget(&v->ask); /* the next connection asks again */
 }
-
-static const struct h2_up_handler up_events = {.on_head = on_head,
-                                               .on_data = on_data,
-                                               .on_trailers = on_trailers,
-                                               .on_sent = on_sent,
-                                               .on_closed = on_closed,
-                                               .on_lost = on_lost};

@@ -10,7 +10,6 @@
 #define IO_ETCD_VERSION_H
 
 #include "io/etcd_auth.h"
-#include "wire/grpc_frame.h"
 
 enum { ETCD_VERSION_BYTES = 32 }; /* "3.6.0-rc.1+git" and its NUL */
 
@@ -19,9 +18,7 @@ struct etcd_version {
     struct etcd_auth *auth; /* shares */
 
     char text[ETCD_VERSION_BYTES]; /* as etcd says it; "" = not known yet */
-    struct h2_up_stream up;
-    struct buf request;
-    struct grpc_reader reader;
+    struct etcd_ask ask;
 };
 
 /* Set link and auth first; the rest zeroed. Asks, unless it is under way or nothing can be sent. */

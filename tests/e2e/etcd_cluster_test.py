@@ -142,6 +142,21 @@ class EtcdCluster(unittest.TestCase):
         self.write(5)
         self.check()
 
+    def test_a_member_that_is_cut_off_and_only_read_from(self):
+        """It answers serializable reads alone; nothing fails, and yet it is left."""
+        victim = self.serves("unary")
+        self.cluster.cut_off(victim)
+        read = 'call KV.Range key "k" serializable 1'
+        real.wait_until(lambda: self.writer.ask(read).startswith("OK kvs") and self.serves("unary") != victim,
+                        "the sidecar uses another member", PATIENCE_S)
+        self.write(3)
+        self.check()
+        self.assertNotEqual(victim, self.serves("stream"))
+        self.cluster.heal()
+        self.cluster.wait_healthy()
+        self.write(3)
+        self.check()
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -161,7 +161,7 @@ class Process:
 class Etcd(Process):
     LINE = re.compile(r'serving client traffic insecurely[^\n]*"address":"([^"]+)"')
 
-    def __init__(self, name, directory, port=0, data=None, host="127.0.0.1", wrap=()):
+    def __init__(self, name, directory, port=0, data=None, host="127.0.0.1", wrap=(), extra=()):
         data = data or os.path.join(directory, name + ".data")
         url = f"http://{host}:{port}"
         super().__init__(name, [
@@ -170,7 +170,7 @@ class Etcd(Process):
             "--listen-peer-urls", "http://127.0.0.1:0",
             "--initial-advertise-peer-urls", "http://127.0.0.1:0",
             "--initial-cluster", "default=http://127.0.0.1:0",
-            "--enable-grpc-gateway=false", "--logger", "zap", "--log-outputs", "stderr"], directory, wrap=wrap)
+            "--enable-grpc-gateway=false", "--logger", "zap", "--log-outputs", "stderr", *extra], directory, wrap=wrap)
         self.data = data
         match = self.until(lambda: self.LINE.search(self.log()), "etcd serves clients")
         self.addr = match.group(1)

@@ -122,6 +122,7 @@ static void an_etcd_that_asks_nobody_is_used_without_a_token(void **state)
     CTL("role", "add", "ns");
     allow("readwrite", "bh/d/auth.", "bh/d/auth/");
     allow("readwrite", "bh/m/n/auth.", "bh/m/n/auth/");
+    allow("readwrite", "bh/m/l/auth.", "bh/m/l/auth/");
     allow("readwrite", "bh/m/t/", "bh/m/t0");
     allow("readwrite", "bh/m/v", "bh/m/w");
     CTL("user", "grant-role", USER, "ns");
@@ -202,6 +203,70 @@ static void a_token_that_etcd_forgot_is_replaced_and_nobody_notices(void **state
     app_call_end(&watch);
 }
 
+/* One more on a stream that was opened with a token that etcd has forgotten since, while the
+ * connection lives on. etcd 3.4 says "permission denied" then, later ones "invalid auth token". */
+static void a_watch_on_an_old_stream_is_created_all_the_same(void **state)
+{
+    (void)state;
+    struct world w;
+    struct app_call watch;
+    for (int renewed = 0; renewed < 2; renewed++) {
+        begin_as(&w, PASSWORD);
+        open_watch(&w, &watch);
+        unsigned first = note_token(&w);
+        set_password(PASSWORD);
+        if (renewed != 0) {
+            put(&w, "k", "with another token"); /* the stream's is the old one */
+            WAIT_FOR(&w.l, app_reply(&watch, 1).p != NULL);
+        } else { /* a token that was just given is believed */
+            WAIT_FOR(&w.l, etcd_auth_is_old(&w.plane->auth, first));
+        }
+        app_message(&watch, watch_all(), false);
+        unsigned at = renewed != 0 ? 2 : 1;
+        WAIT_FOR(&w.l, app_reply(&watch, at).p != NULL);
+        assert_int_equal(pb_find(app_reply(&watch, at), 3, 0).v, 1); /* created */
+        assert_int_equal(pb_find(app_reply(&watch, at), 4, 0).v, 0); /* not canceled */
+        assert_int_equal(pb_find(app_reply(&watch, at), 2, 0).v, 1); /* the second one's id */
+        assert_true(note_token(&w) > first);
+        put(&w, "k", "v");
+        WAIT_FOR(&w.l, app_reply(&watch, at + 2).p != NULL);
+        for (unsigned i = 1; i <= 2; i++) /* each shows it, once */
+            assert_span_equal(
+                pb_find(pb_find(pb_find(app_reply(&watch, at + i), 11, 0).s, 2, 0).s, 5, 0).s,
+                SPAN_LIT("v"));
+        assert_int_equal(pb_find(app_reply(&watch, at + 1), 2, 0).v +
+                             pb_find(app_reply(&watch, at + 2), 2, 0).v,
+                         1);
+        assert_false(watch.closed);
+        end(&w);
+        app_call_end(&watch);
+    }
+}
+
+/* The role does not let it: that is told, with one token more at the most. The other watch of the
+ * stream goes the same way, because it is created again. */
+static void a_watch_that_is_not_permitted_is_told_so(void **state)
+{
+    (void)state;
+    struct world w;
+    struct app_call watch;
+    begin_as(&w, PASSWORD);
+    open_watch(&w, &watch);
+    unsigned first = note_token(&w);
+    ROOT("role", "revoke-permission", "ns", "bh/d/auth.", "bh/d/auth/");
+    WAIT_FOR(&w.l, etcd_auth_is_old(&w.plane->auth, first));
+    app_message(&watch, watch_all(), false);
+    WAIT_FOR(&w.l, app_reply(&watch, 2).p != NULL);
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(pb_find(app_reply(&watch, i), 3, 0).v, i - 1); /* created */
+        assert_int_equal(pb_find(app_reply(&watch, i), 4, 0).v, 1);     /* canceled */
+    }
+    assert_true(w.plane->auth.number <= first + 2);
+    ROOT("role", "grant-permission", "ns", "readwrite", "bh/d/auth.", "bh/d/auth/");
+    end(&w);
+    app_call_end(&watch);
+}
+
 static void a_wrong_password_is_said_everywhere_and_mended_without_a_restart(void **state)
 {
     (void)state;
@@ -271,6 +336,8 @@ int main(void)
         cmocka_unit_test(an_etcd_that_asks_nobody_is_used_without_a_token),
         cmocka_unit_test(everything_goes_with_the_sidecars_token_and_not_with_the_applications),
         cmocka_unit_test(a_token_that_etcd_forgot_is_replaced_and_nobody_notices),
+        cmocka_unit_test(a_watch_on_an_old_stream_is_created_all_the_same),
+        cmocka_unit_test(a_watch_that_is_not_permitted_is_told_so),
         cmocka_unit_test(a_wrong_password_is_said_everywhere_and_mended_without_a_restart),
         cmocka_unit_test(neither_token_nor_password_is_in_the_log),
     };

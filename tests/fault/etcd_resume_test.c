@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches and keep-alives across the death, the end and the stop of their etcd: what the
+ * Watches, keep-alives and observes across the death, the end and the stop of their etcd: what the
  * application sees is what one stream that never broke would have shown it.
  */
 #include "fault/etcd_world.h"
@@ -306,6 +306,99 @@ static void keep_alives_of_many_leases_stay_in_order(void **state)
     end(&w);
 }
 
+/* Proclaims through LeaderKey {1 name, 2 key, 3 rev, 4 lease}, as Campaign gave it. */
+static bool proclaim(struct world *w, struct span leader, const char *value)
+{
+    struct app_call c;
+    struct pb_build m = {0};
+    pb_span(&m, 1, leader);
+    pb_str(&m, 2, value);
+    app_unary(&w->app, &c, "/v3electionpb.Election/Proclaim", pb_built(&m));
+    WAIT_FOR(&w->l, c.closed);
+    bool ok = c.grpc_status == 0;
+    app_call_end(&c);
+    return ok;
+}
+
+/* The value of the nth leader that an Observe has shown; waits for it. */
+static void expect_leader(struct world *w, const struct app_call *c, unsigned nth,
+                          const char *value)
+{
+    WAIT_FOR(&w->l, app_reply(c, nth).p != NULL || c->closed);
+    assert_non_null(app_reply(c, nth).p);
+    struct span kv = pb_find(app_reply(c, nth), 2, 0).s;
+    assert_span_equal(pb_find(kv, 5, 0).s, span_str(value));
+    assert_true(span_has_prefix(pb_find(kv, 1, 0).s, SPAN_LIT("boss/")));
+}
+
+static void an_observe_shows_each_leader_once(void **state)
+{
+    (void)state;
+    static void (*const happens[])(struct world *) = {is_killed, ends, is_stopped_and_killed};
+    struct world w;
+    struct app_call early, late, campaign;
+    struct pb_build name = {0}, m = {0};
+    begin(&w, "observe", etcd_app_addr("127.0.0.1", own.port), "bh/");
+    pb_str(&name, 1, "boss");
+    app_unary(&w.app, &early, "/v3electionpb.Election/Observe", pb_built(&name));
+    put(&w, "fence", "so that it is under way");
+    is_killed(&w); /* it has shown nobody yet */
+    m = name;
+    pb_str(&m, 3, "0");
+    app_unary(&w.app, &campaign, "/v3electionpb.Election/Campaign", pb_built(&m));
+    WAIT_FOR(&w.l, campaign.closed);
+    assert_int_equal(campaign.grpc_status, 0);
+    struct span leader = pb_find(app_reply(&campaign, 0), 2, 0).s;
+    expect_leader(&w, &early, 0, "0");
+    app_unary(&w.app, &late, "/v3electionpb.Election/Observe", pb_built(&name));
+    expect_leader(&w, &late, 0, "0");
+    for (unsigned i = 0; i < ARRAY_LEN(happens); i++) {
+        char value[] = {(char)('1' + i), '\0'};
+        uint64_t before = w.l.counters.n[COUNTER_ETCD_RESUMED];
+        happens[i](&w);
+        assert_true(w.l.counters.n[COUNTER_ETCD_RESUMED] >= before + 2);
+        assert_true(proclaim(&w, leader, value));
+        expect_leader(&w, &early, i + 1, value);
+        expect_leader(&w, &late, i + 1, value);
+    }
+    assert_false(early.closed || late.closed);
+    app_call_end(&campaign);
+    app_call_end(&early);
+    app_call_end(&late);
+    end(&w);
+}
+
+/* What changed while nobody could look is shown, once, as the leader there is. */
+static void an_observe_shows_who_leads_now(void **state)
+{
+    (void)state;
+    struct world w, other;
+    struct app_call observe, campaign;
+    struct pb_build name = {0}, m = {0};
+    begin(&w, "elect", etcd_app_addr("127.0.0.1", own.port), "bh/");
+    pb_str(&name, 1, "boss");
+    m = name;
+    pb_str(&m, 3, "old");
+    app_unary(&w.app, &campaign, "/v3electionpb.Election/Campaign", pb_built(&m));
+    WAIT_FOR(&w.l, campaign.closed);
+    app_unary(&w.app, &observe, "/v3electionpb.Election/Observe", pb_built(&name));
+    expect_leader(&w, &observe, 0, "old");
+    etcd_server_signal(&own, SIGKILL);
+    WAIT_FOR(&w.l, !ready(&w));
+    etcd_server_start(&own);
+    begin(&other, "elect", etcd_app_addr("127.0.0.1", own.port), "bh/");
+    struct span leader = pb_find(app_reply(&campaign, 0), 2, 0).s;
+    assert_true(proclaim(&other, leader, "unseen")); /* w's loop does not run meanwhile */
+    assert_true(proclaim(&other, leader, "new"));
+    end(&other);
+    expect_leader(&w, &observe, 1, "new");
+    assert_true(proclaim(&w, leader, "newer"));
+    expect_leader(&w, &observe, 2, "newer");
+    app_call_end(&campaign);
+    app_call_end(&observe);
+    end(&w);
+}
+
 static void streams_that_wait_to_go_on_can_be_cancelled_and_drained(void **state)
 {
     (void)state;
@@ -380,6 +473,8 @@ int main(void)
         cmocka_unit_test(a_compaction_meanwhile_is_told_as_one),
         cmocka_unit_test(keep_alives_under_way_are_answered),
         cmocka_unit_test(keep_alives_of_many_leases_stay_in_order),
+        cmocka_unit_test(an_observe_shows_each_leader_once),
+        cmocka_unit_test(an_observe_shows_who_leads_now),
         cmocka_unit_test(thousands_of_watches_go_on),
         cmocka_unit_test(streams_that_wait_to_go_on_can_be_cancelled_and_drained),
     };

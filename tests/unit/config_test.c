@@ -169,6 +169,7 @@ static const struct {
      "--compact \"maybe\": deny, ignore or forward is possible"},
     {{.argv = {UP, "--status=hide"}}, "--status \"hide\": forward or mask is possible"},
     {{.argv = {UP, "--credentials=none"}}, "--credentials \"none\": sidecar or client is possible"},
+    {{.argv = {UP, "--lease-markers=1"}}, "--lease-markers \"1\": auto, on or off is possible"},
     {{.argv = {"--etcd-upstream", "http://e", "--etcd-ca=c"}},
      "etcd-ca, etcd-cert or etcd-server-name is given, but every etcd-upstream is http://; write "
      "https://, or leave them out"},
