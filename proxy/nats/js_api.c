@@ -5,7 +5,9 @@
 #include "base/attr.h"
 #include "nats/js_subject.h"
 
-#define TYPE(name) "io.nats.jetstream.api.v1." name "_response"
+#define TYPE_AND(name, none) "io.nats.jetstream.api.v1." name "_response", none
+#define TYPE(name)           TYPE_AND(name, NULL)
+#define NO_PAGE              ",\"total\":0,\"offset\":0,\"limit\":0"
 
 const struct js_row js_rows[] = {
     {.verb = "INFO", .answer = js_account_answer, .type = TYPE("account_info")},
@@ -15,12 +17,14 @@ const struct js_row js_rows[] = {
     {"STREAM.UPDATE", true, JS_REST_NONE, JS_ASK, js_stream_config, js_stream_answer,
      TYPE("stream_update")},
     {"STREAM.INFO", true, JS_REST_NONE, JS_ASK, js_stream_info_request, js_stream_answer,
-     TYPE("stream_info")},
-    {"STREAM.NAMES", false, JS_REST_NONE, JS_NAMES, NULL, js_error_answer, TYPE("stream_names")},
-    {"STREAM.LIST", false, JS_REST_NONE, JS_LIST, NULL, js_error_answer, TYPE("stream_list")},
+     TYPE_AND("stream_info", NO_PAGE)},
+    {"STREAM.NAMES", false, JS_REST_NONE, JS_NAMES, NULL, js_error_answer,
+     TYPE_AND("stream_names", NO_PAGE ",\"streams\":null")},
+    {"STREAM.LIST", false, JS_REST_NONE, JS_LIST, NULL, js_error_answer,
+     TYPE_AND("stream_list", NO_PAGE ",\"streams\":[]")},
     {"STREAM.DELETE", true, JS_REST_NONE, JS_ASK, NULL, js_error_answer, TYPE("stream_delete")},
     {"STREAM.PURGE", true, JS_REST_NONE, JS_ASK, js_purge_request, js_error_answer,
-     TYPE("stream_purge")},
+     TYPE_AND("stream_purge", ",\"purged\":0")},
     {"STREAM.MSG.GET", true, JS_REST_NONE, JS_ASK, js_get_request, js_get_answer,
      TYPE("stream_msg_get")},
     {"STREAM.MSG.DELETE", true, JS_REST_NONE, JS_ASK, NULL, js_error_answer,
@@ -35,7 +39,7 @@ const struct js_row js_rows[] = {
      TYPE("stream_cancel_move")},
     {"STREAM.SNAPSHOT", true, JS_REST_NONE, JS_DENY, NULL, NULL, TYPE("stream_snapshot")},
     {"STREAM.RESTORE", true, JS_REST_NONE, JS_DENY, NULL, NULL, TYPE("stream_restore")},
-    {"DIRECT.GET", true, JS_REST_SUBJECT, JS_DIRECT, js_get_request, NULL, NULL},
+    {"DIRECT.GET", true, JS_REST_SUBJECT, JS_DIRECT, js_get_request, NULL, NULL, NULL},
     /* consumers */
     {"CONSUMER.CREATE", true, JS_REST_CONSUMER_FILTER, JS_ASK, js_consumer_request,
      js_consumer_answer, TYPE("consumer_create")},
@@ -44,9 +48,9 @@ const struct js_row js_rows[] = {
     {"CONSUMER.INFO", true, JS_REST_CONSUMER, JS_ASK, NULL, js_consumer_answer,
      TYPE("consumer_info")},
     {"CONSUMER.NAMES", true, JS_REST_NONE, JS_ASK, NULL, js_consumer_names_answer,
-     TYPE("consumer_names")},
+     TYPE_AND("consumer_names", NO_PAGE ",\"consumers\":[]")},
     {"CONSUMER.LIST", true, JS_REST_NONE, JS_ASK, NULL, js_consumer_list_answer,
-     TYPE("consumer_list")},
+     TYPE_AND("consumer_list", NO_PAGE ",\"consumers\":[]")},
     {"CONSUMER.DELETE", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
      TYPE("consumer_delete")},
     {"CONSUMER.PAUSE", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
@@ -61,7 +65,7 @@ const struct js_row js_rows[] = {
      TYPE("consumer_remove_peer")},
     {"CONSUMER.PEER.EVACUATE", true, JS_REST_CONSUMER, JS_ASK, NULL, js_error_answer,
      TYPE("consumer_evacuate_peer")},
-    {"CONSUMER.MSG.NEXT", true, JS_REST_CONSUMER, JS_DIRECT, NULL, NULL, NULL},
+    {"CONSUMER.MSG.NEXT", true, JS_REST_CONSUMER, JS_DIRECT, NULL, NULL, NULL, NULL},
 };
 const size_t js_row_count = ARRAY_LEN(js_rows);
 

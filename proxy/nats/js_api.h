@@ -37,6 +37,7 @@ struct js_row {
     const struct js_member *request; /* NULL: the body holds nothing to map and passes */
     const struct js_member *answer;  /* of JS_ASK */
     const char *type;                /* of the answer, for errors of our own; NULL: "error" */
+    const char *none;                /* what the server puts behind an error; NULL: nothing */
 };
 
 /* One request's subject, cut. Spans borrow the subject. */

@@ -22,7 +22,7 @@ struct splice {
     struct buf *out;
     bool to_up;
     bool known_only;           /* to the application: no text but what the schema lists */
-    struct span stream;        /* to_up: for a stream without subjects */
+    struct js_asked asked;     /* to_up */
     struct js_refused refused; /* to_up */
     bool has_subjects, has_mirror, has_sources; /* the last one of each counts */
     uint32_t hidden, total_less; /* to the application: items left out; how many a total is less */
@@ -347,7 +347,7 @@ static enum err add_defaults(struct splice *x, const struct place *at, bool any)
     if (at->schema != js_stream_config || x->has_subjects || x->has_mirror || x->has_sources)
         return e;
     struct buf name = {0};
-    e = js_subject_filter(x->ns, x->stream, &name);
+    e = js_subject_filter(x->ns, x->asked.stream, &name);
     if (e == ERR_OK)
         e = buf_append(x->out, any ? SPAN_LIT(",\"subjects\":[") : SPAN_LIT("\"subjects\":["));
     if (e == ERR_OK)
@@ -378,9 +378,9 @@ static enum err splice_object(struct splice *x, const struct js_member *schema, 
         if (x->to_up && !is_ascii(&m))
             return refuse(x, JS_BAD_JSON);
         const struct js_member *row = find(schema, &m);
-        if (row == NULL && x->to_up && holds_text(m.value))
+        bool nulled = row == NULL && (x->known_only || x->to_up) && holds_text(m.value);
+        if (nulled && x->to_up && !x->asked.ignores_unknown)
             return refuse_unknown(x, &m);
-        bool nulled = row == NULL && x->known_only && holds_text(m.value);
         if (row == NULL && !nulled)
             continue;
         e = buf_append(x->out, span_of(copied, (size_t)(m.value.p - copied)));
@@ -418,9 +418,9 @@ bool js_body_is_object(struct span body)
 }
 
 enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
-                     struct span stream, struct buf *out, struct js_refused *ret_refused)
+                     const struct js_asked *asked, struct buf *out, struct js_refused *ret_refused)
 {
-    struct splice x = {.ns = ns, .out = out, .to_up = true, .stream = stream};
+    struct splice x = {.ns = ns, .out = out, .to_up = true, .asked = *asked};
     size_t before = buf_len(out);
     if (!js_body_is_object(body)) {
         ret_refused->why = JS_FINE;

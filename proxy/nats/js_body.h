@@ -3,6 +3,8 @@
  * js_body - a JSON body of JetStream's API, spliced by a schema: listed members are mapped or
  * stripped, everything else passes byte for byte (design.md 3.4), but text in members that a
  * request has and the schema does not: a later server could take it for a name outside the slice.
+ * A server that ignores what it does not know (up to 2.11) gets null in its place; later ones
+ * refuse it themselves, so it is refused for them.
  *
  * A member's name is compared without ASCII case, and all of its duplicates are mapped, as Go's
  * decoder reads them. Go also folds two letters beyond ASCII onto "s" and "k": a request that has a
@@ -33,11 +35,17 @@ struct js_refused {
  * sends for nothing. */
 bool js_body_is_object(struct span body);
 
-/* Appends body for the server; what is no object passes. stream: of the request's subject; its name
- * is what a stream without subjects, mirror or sources listens to. ERR_NOMEM. On another refusal
- * than JS_FINE out is as it was. */
+/* What a body cannot say of itself. */
+struct js_asked {
+    struct span stream;   /* of the request's subject: what a stream without subjects, mirror or
+                           * sources listens to */
+    bool ignores_unknown; /* the server does */
+};
+
+/* Appends body for the server; what is no object passes. ERR_NOMEM. On another refusal than JS_FINE
+ * out is as it was. */
 enum err js_body_map(const struct nats_ns *ns, const struct js_member *schema, struct span body,
-                     struct span stream, struct buf *out,
+                     const struct js_asked *asked, struct buf *out,
                      struct js_refused *ret_refused) ATTR_MUST_USE;
 
 /* Appends body for the application. ERR_SYNTAX: does not parse, out is as it was; ERR_FOREIGN: a

@@ -18,13 +18,23 @@
 /* Own infos collected for one answer; more are left for the application's next offset. */
 enum { LIST_BYTES_MAX = 512 * 1024, LIST_NAMES_MAX = 1024, LIST_INFOS_MAX = 256 };
 
+/* Blanks, or null: no request. */
+static bool is_none(struct span body)
+{
+    while (body.n != 0 && memchr(" \t\r\n", body.p[body.n - 1], 4) != NULL)
+        body.n--;
+    while (body.n != 0 && memchr(" \t\r\n", body.p[0], 4) != NULL)
+        body = span_skip(body, 1);
+    return body.n == 0 || span_eq(body, SPAN_LIT("null"));
+}
+
 static enum err read_request(const struct nats_ns *ns, struct span body, struct js_list *list)
 {
     struct json_walk w;
     struct json_member m;
     struct buf text = {0};
     bool more = true;
-    if (!js_body_is_object(body))
+    if (is_none(body))
         return ERR_OK;
     enum err e = json_walk_begin(&w, body);
     while (e == ERR_OK) {

@@ -40,6 +40,8 @@ static void read_info(const struct json_member *m, struct nats_info *info)
         info->max_payload = 0;
     else if (json_name_is(m, "server_id") && m->value.n <= NATS_SERVER_ID_BYTES_MAX + 2)
         info->server_id = m->value;
+    else if (json_name_is(m, "version"))
+        info->version = m->value;
     else if (json_name_is(m, "connect_urls"))
         info->connect_urls = m->value;
     else if (json_name_is(m, "nonce"))

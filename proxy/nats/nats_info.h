@@ -13,7 +13,7 @@ struct nats_info {
     uint32_t max_payload; /* 0 = not said */
     bool headers;
     bool tls_required, tls_available;
-    struct span server_id, client_id, nonce,
+    struct span version, server_id, client_id, nonce,
         connect_urls; /* JSON values as written, or empty; borrow the line */
 };
 

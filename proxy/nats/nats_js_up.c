@@ -92,7 +92,11 @@ enum err js_error_body(const struct js_row *row, const struct js_error *error, s
         e = buf_append(out, SPAN_LIT("\"description\":"));
     if (e == ERR_OK)
         e = json_text_append(out, span_str(error->text));
-    return e == ERR_OK ? buf_append(out, SPAN_LIT("}}")) : e;
+    if (e == ERR_OK)
+        e = buf_append_byte(out, '}');
+    if (e == ERR_OK && row != NULL && row->none != NULL)
+        e = buf_append(out, span_str(row->none));
+    return e == ERR_OK ? buf_append_byte(out, '}') : e;
 }
 
 /* An empty message to where nobody listens: the server answers 503 to a reply, and a verbose
@@ -156,6 +160,22 @@ static enum err refuse_reserved(struct nats_session *s, const struct nats_line *
     return refuse(s, l, row, row->request == js_consumer_request ? &reserved : &missing, in);
 }
 
+/* A member that is not in the table, and holds text: in the server's words, where it has them. */
+static enum err refuse_unknown(struct nats_session *s, const struct nats_line *l,
+                               const struct js_row *row, const char *member, struct span *in)
+{
+    char text[160];
+    bool in_table = nats_is_in_table(s);
+    snprintf(text, sizeof text,
+             in_table
+                 ? "invalid JSON: json: unknown field \"%s\""
+                 : "bulkhead: \"%s\" is not known to this sidecar and could name what is outside",
+             member);
+    const struct js_error unknown = {400, in_table ? 10025 : 10052, text};
+    count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
+    return refuse(s, l, row, &unknown, in);
+}
+
 static enum err refuse_body(struct nats_session *s, const struct nats_line *l,
                             const struct js_row *row, const struct js_refused *refused,
                             struct span *in)
@@ -163,19 +183,13 @@ static enum err refuse_body(struct nats_session *s, const struct nats_line *l,
     static const struct js_error external = {
         403, 10052, "bulkhead: external mirrors and sources are outside this namespace"};
     static const struct js_error bad_json = {400, 10025, "invalid JSON"};
-    char text[160];
-    const struct js_error unknown = {400, 10052, text};
     switch (refused->why) {
     case JS_NAME_TOO_LONG:
         return refuse_name(s, l, row, in);
     case JS_RESERVED:
         return refuse_reserved(s, l, row, in);
     case JS_UNKNOWN:
-        snprintf(text, sizeof text,
-                 "bulkhead: \"%s\" is not known to this sidecar and could name what is outside",
-                 refused->member);
-        count(s->ns->counters, COUNTER_DENIED_JETSTREAM_UNKNOWN, 1);
-        return refuse(s, l, row, &unknown, in);
+        return refuse_unknown(s, l, row, refused->member, in);
     case JS_FINE:
     case JS_EXTERNAL:
     case JS_BAD_JSON:
@@ -240,8 +254,10 @@ static enum err map_body(struct nats_session *s, const struct nats_line *l,
     x->header = span_head(payload, header);
     struct span body = span_skip(payload, x->header.n);
     ret_refused->why = JS_FINE;
+    const struct js_asked asked = {.stream = call->stream,
+                                   .ignores_unknown = nats_ignores_unknown(s)};
     if (call->row->request != NULL)
-        return js_body_map(s->ns, call->row->request, body, call->stream, &x->body, ret_refused);
+        return js_body_map(s->ns, call->row->request, body, &asked, &x->body, ret_refused);
     enum err e = js_list_begin(s->ns, call, body, ret_list);
     if (e == ERR_SYNTAX) {
         ret_refused->why = JS_BAD_JSON;

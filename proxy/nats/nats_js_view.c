@@ -22,6 +22,7 @@ struct js_view {
     enum view_stage stage;
     bool searched;            /* once is enough */
     bool is_spoken;           /* something was sent in its place: the next +OK is nobody's */
+    bool ignores_unknown;     /* js_asked's */
     struct js_holder *holder; /* CHECK, ASK */
     uint64_t offset;          /* SEARCH: of the next page */
     struct ns_path nearest;   /* SEARCH: the best so far */
@@ -201,6 +202,8 @@ static bool makes_consumer(const struct js_row *row)
 static const struct js_error bad_name = {
     400, 10052, "bulkhead: the stream's or the consumer's name is not possible here"};
 static const struct js_error missing = {404, 10014, "consumer not found"};
+static const struct js_error unknown_member = {
+    400, 10052, "bulkhead: a member of the request is not known and could name what is outside"};
 static const struct js_error bad_body = {400, 10025, "invalid JSON"};
 static const struct js_error not_by_limits = {
     403, 10075, "bulkhead: a consumer would take messages away from this stream's namespace"};
@@ -243,6 +246,7 @@ static enum err map_request(const struct nats_ns *ns, const struct js_call *call
                             const struct js_error **ret_error)
 {
     struct js_refused refused = {.why = JS_FINE};
+    const struct js_asked asked = {.stream = call->stream, .ignores_unknown = v->ignores_unknown};
     enum err e = js_api_map(ns, call, subject);
     *ret_error = NULL;
     if (e == ERR_LIMIT || e == ERR_FOREIGN) {
@@ -252,9 +256,11 @@ static enum err map_request(const struct nats_ns *ns, const struct js_call *call
     if (e == ERR_OK && call->row->request == NULL)
         return buf_append(body, body_of(v));
     if (e == ERR_OK)
-        e = js_body_map(ns, call->row->request, body_of(v), call->stream, body, &refused);
+        e = js_body_map(ns, call->row->request, body_of(v), &asked, body, &refused);
     if (e == ERR_OK && refused.why != JS_FINE)
-        *ret_error = refused.why == JS_BAD_JSON ? &bad_body : &bad_name;
+        *ret_error = refused.why == JS_BAD_JSON  ? &bad_body
+                     : refused.why == JS_UNKNOWN ? &unknown_member
+                                                 : &bad_name;
     return e;
 }
 
@@ -388,6 +394,7 @@ enum err js_view_request(struct nats_session *s, const struct nats_line *l,
     struct js_view *v = keep(l, payload);
     if (v == NULL)
         return ERR_NOMEM;
+    v->ignores_unknown = nats_ignores_unknown(s);
     *in = span_skip(*in, (size_t)l->payload_bytes + CRLF_BYTES);
     count(s->ns->counters, COUNTER_NATS_MSGS_TO_UP, 1);
     struct js_holder *h = js_view_find(s->js, call->stream);

@@ -50,6 +50,7 @@ struct nats_session {
     struct nats_js *js;      /* NULL until JetStream is used */
     struct buf nonce;        /* of the first INFO, until CONNECT, for a signer */
     uint32_t max_payload;    /* of the last INFO; 0 = unknown */
+    uint8_t server_minor;    /* 9 of version 2.9.10, of the first INFO; UINT8_MAX: not to be told */
     uint32_t pings;          /* of the application, unanswered */
     uint32_t barrier_behind; /* of those, how many are to be answered before our own PING */
     enum nats_state state;
@@ -65,6 +66,18 @@ struct nats_session {
 
 /* The one function that moves between states. */
 void nats_state_move(struct nats_session *s, enum nats_state to);
+
+/* To a member of a request that it does not know a server of the table says nothing, or (from 2.12
+ * on, unless it is told otherwise) that it does not. Of a later one nobody knows what it knows. */
+enum { NATS_MINOR_STRICT = 12, NATS_MINOR_OF_TABLE = 15 };
+static inline bool nats_ignores_unknown(const struct nats_session *s)
+{
+    return s->server_minor < NATS_MINOR_STRICT;
+}
+static inline bool nats_is_in_table(const struct nats_session *s)
+{
+    return s->server_minor <= NATS_MINOR_OF_TABLE;
+}
 
 /* A payload is on its way to side. */
 static inline bool nats_is_mid_payload(const struct nats_session *s, enum nats_side side)

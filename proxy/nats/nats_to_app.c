@@ -270,6 +270,18 @@ static void take_token(struct span value, char *text, size_t size)
     text[n] = '\0';
 }
 
+/* "2.9.10": 9. */
+static uint8_t read_minor(struct span version)
+{
+    unsigned minor = 0;
+    size_t i = 3;
+    if (version.n < 5 || memcmp(version.p, "\"2.", 3) != 0)
+        return UINT8_MAX;
+    for (; i < version.n && version.p[i] >= '0' && version.p[i] <= '9' && minor < UINT8_MAX; i++)
+        minor = minor * 10 + (version.p[i] - (unsigned)'0');
+    return i > 3 && minor < UINT8_MAX && version.p[i] == '.' ? (uint8_t)minor : UINT8_MAX;
+}
+
 static enum err info(struct nats_session *s, struct span json)
 {
     struct nats_info info;
@@ -290,6 +302,7 @@ static enum err info(struct nats_session *s, struct span json)
     if (s->state == NATS_WAIT_INFO) { /* they name our inbox for as long as the session lives */
         take_token(info.server_id, s->server_id, sizeof s->server_id);
         take_token(info.client_id, s->client_id, sizeof s->client_id);
+        s->server_minor = read_minor(info.version);
     }
     if (s->state == NATS_WAIT_INFO && s->ns->signer != NULL && json_is_string(info.nonce))
         e = json_text_decode(info.nonce, &s->nonce);

@@ -69,8 +69,7 @@ def masked(value):
             return {}
         return {k: masked(v) for k, v in sorted(value.items()) if k not in drop}
     if isinstance(value, list):
-        done = [masked(v) for v in value]
-        return sorted(done, key=repr)
+        return [masked(v) for v in value]
     return value
 
 

@@ -104,6 +104,8 @@ static void every_subject_of_the_api(void **state)
     }
 }
 
+static const struct js_asked asked = {.stream = SPAN_LIT("S")};
+
 /* NOLINTNEXTLINE(readability-function-size): a table */
 static void requests_are_mapped_and_configurations_come_back(void **state)
 {
@@ -184,8 +186,7 @@ static void requests_are_mapped_and_configurations_come_back(void **state)
         struct buf got = {0}, back = {0};
         struct js_refused refused = {.why = JS_BAD_JSON};
         assert_int_equal(
-            js_body_map(&ns, rows[i].schema, span_str(rows[i].in), SPAN_LIT("S"), &got, &refused),
-            ERR_OK);
+            js_body_map(&ns, rows[i].schema, span_str(rows[i].in), &asked, &got, &refused), ERR_OK);
         assert_int_equal(refused.why, JS_FINE);
         assert_span_equal(buf_span(&got), span_str(rows[i].out));
         if (rows[i].back) {
@@ -233,13 +234,40 @@ static void what_reaches_out_or_does_not_parse_is_refused(void **state)
         struct buf got = {0};
         struct js_refused refused = {.why = JS_FINE};
         assert_int_equal(
-            js_body_map(&ns, js_stream_config, span_str(rows[i].in), SPAN_LIT("S"), &got, &refused),
+            js_body_map(&ns, js_stream_config, span_str(rows[i].in), &asked, &got, &refused),
             ERR_OK);
         assert_int_equal(refused.why, rows[i].why);
         assert_int_equal(buf_len(&got), 0);
         buf_deinit(&got);
     }
     buf_deinit(&long_name);
+}
+
+/* As for a server that does not know the member: it is not there. */
+static void text_in_unknown_members_is_null_for_a_server_that_ignores_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"{\"subjects\":[\"x\"],\"to\":\"c~~S\"}", "{\"subjects\":[\"" E "x\"],\"to\":null}"},
+        {"{\"to\" : [1,\"c~~S\"] , \"subjects\":[\"x\"]}",
+         "{\"to\" : null , \"subjects\":[\"" E "x\"]}"},
+        {"{\"mirror\":{\"a\":{\"b\":\"c\"},\"name\":\"M\",\"n\":{\"x\":1}}}",
+         "{\"mirror\":{\"a\":null,\"name\":\"a~b~~M\",\"n\":{\"x\":1}}}"},
+    };
+    const struct js_asked ignoring = {.stream = SPAN_LIT("S"), .ignores_unknown = true};
+    struct nats_ns ns = namespace("a/b");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf got = {0};
+        struct js_refused refused = {.why = JS_BAD_JSON};
+        assert_int_equal(
+            js_body_map(&ns, js_stream_config, span_str(rows[i].in), &ignoring, &got, &refused),
+            ERR_OK);
+        assert_int_equal(refused.why, JS_FINE);
+        assert_span_equal(buf_span(&got), span_str(rows[i].out));
+        buf_deinit(&got);
+    }
 }
 
 static void answers_show_own_names_only(void **state)
@@ -293,6 +321,7 @@ int main(void)
         cmocka_unit_test(every_subject_of_the_api),
         cmocka_unit_test(requests_are_mapped_and_configurations_come_back),
         cmocka_unit_test(what_reaches_out_or_does_not_parse_is_refused),
+        cmocka_unit_test(text_in_unknown_members_is_null_for_a_server_that_ignores_them),
         cmocka_unit_test(answers_show_own_names_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
