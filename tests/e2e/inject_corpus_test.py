@@ -32,7 +32,8 @@ def as_stored(pod):
     for c in pod["spec"].get("initContainers") or []:
         c.setdefault("terminationMessagePath", "/dev/termination-log")
     for c in (pod["spec"].get("initContainers") or []) + pod["spec"]["containers"]:
-        c.setdefault("volumeMounts", []).append({"name": "added", "mountPath": "/added"})
+        if not c["name"].startswith("bulkhead"):  # of ours what others add is taken out again
+            c.setdefault("volumeMounts", []).append({"name": "added", "mountPath": "/added"})
         c.setdefault("imagePullPolicy", "Always")
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if probe in c:

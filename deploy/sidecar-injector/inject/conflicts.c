@@ -2,7 +2,9 @@
 #include "inject/conflicts.h"
 
 #include <stdio.h>
+#include <strings.h>
 
+#include "base/addr.h"
 #include "inject/sidecar_text.h"
 
 struct check {
@@ -138,6 +140,11 @@ static void check_user(struct check *k, const struct json_node *container, const
                  k->c->uid);
         find(k, k->deny_bypass || k->options->tier == TIER_REDIRECT, what, "use another runAsUser");
     }
+    if (!said && k->options->enforce) {
+        snprintf(what, sizeof what, "container %.40s has no runAsUser; its image chooses", name);
+        find(k, k->deny_bypass, what,
+             "set runAsUser, so that it cannot be the sidecar's uid, which goes around the rules");
+    }
     bool may_be_root = said ? uid == 0 : !json_true(security(k, container, "runAsNonRoot"));
     if (k->options->enforce && may_be_root &&
         !(drops(container, "SETUID") && drops(container, "SETGID") &&
@@ -183,24 +190,61 @@ static void check_container(struct check *k, const struct json_node *container)
 
 /* ---- host names ---- */
 
-static void check_aliases(struct check *k)
+/* Does the sidecar dial this name? */
+static bool is_store(const struct inject_list *upstreams, struct span name)
 {
-    const struct json_node *aliases = json_get(k->p->spec.node, "hostAliases");
-    if (k->options->tier < TIER_HOSTS)
+    for (unsigned i = 0; i < upstreams->n; i++) {
+        struct addr a;
+        const char *rule;
+        if (addr_parse(span_str(upstreams->item[i]), 1, &a, &rule) == ERR_OK &&
+            a.kind == ADDR_TCP && strlen(a.host) == name.n &&
+            strncasecmp(a.host, (const char *)name.p, name.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_host_name(const struct check *k, struct span name)
+{
+    for (unsigned i = 0; i < k->c->host_names.n && k->options->tier >= TIER_HOSTS; i++)
+        if (span_eq(name, span_str(k->c->host_names.item[i])))
+            return true;
+    return false;
+}
+
+static void check_alias(struct check *k, const struct json_node *alias, struct span name)
+{
+    char what[160], shown[OUTCOME_SHOWN_BYTES];
+    bool is_upstream = is_store(&k->c->etcd_upstream, name) || is_store(&k->c->nats_upstream, name);
+    if (!is_upstream && (!is_host_name(k, name) || json_is(json_get(alias, "ip"), "127.0.0.1")))
         return;
+    snprintf(what, sizeof what, "hostAliases gives %.60s another address",
+             outcome_show(name, shown));
+    find(k, k->deny_port, what,
+         is_upstream ? "take it out: the sidecar would dial it, with its password" : "take it out");
+}
+
+/* The whole pod resolves names alike, so its author could lead the sidecar, and the passwords that
+ * it sends, to a server of his own. */
+static void check_names_of_stores(struct check *k)
+{
+    static const char *const own[] = {"nameservers", "searches"};
+    const struct json_node *aliases = json_get(k->p->spec.node, "hostAliases");
+    const struct json_node *dns = json_get(k->p->spec.node, "dnsConfig");
     for (const struct json_node *a = aliases == NULL ? NULL : aliases->child; a != NULL;
          a = a->next) {
         const struct json_node *names = json_get(a, "hostnames");
         for (const struct json_node *h = names == NULL ? NULL : names->child; h != NULL;
              h = h->next)
-            for (unsigned i = 0; i < k->c->host_names.n; i++)
-                if (json_is(h, k->c->host_names.item[i]) &&
-                    !json_is(json_get(a, "ip"), "127.0.0.1")) {
-                    char what[160];
-                    snprintf(what, sizeof what, "hostAliases gives %.60s another address",
-                             k->c->host_names.item[i]);
-                    find(k, k->deny_port, what, "take it out");
-                }
+            check_alias(k, a, json_string(h));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        const struct json_node *list = json_get(dns, own[i]);
+        char what[160];
+        if (list == NULL || list->count == 0)
+            continue;
+        snprintf(what, sizeof what, "dnsConfig.%s may answer for the stores' names", own[i]);
+        find(k, k->deny_bypass, what, "take it out");
     }
 }
 
@@ -217,7 +261,7 @@ bool conflicts_check(const struct inject_config *c, const struct options *option
     const struct json_node *lists[] = {p->containers, p->init};
     check_pod(&k);
     check_names(&k);
-    check_aliases(&k);
+    check_names_of_stores(&k);
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         for (const struct json_node *n = lists[i] == NULL ? NULL : lists[i]->child; n != NULL;
              n = n->next)

@@ -78,25 +78,64 @@ bool ensure_covers(const struct json_node *present, const struct json_node *desi
     return true;
 }
 
-/* ---- containers ---- */
-
-/* Whatever would make a container do something else than its arguments say. */
-static const char *const foreign[] = {"command",    "envFrom",       "lifecycle",
-                                      "workingDir", "stdin",         "stdinOnce",
-                                      "tty",        "volumeDevices", "restartPolicy"};
-
-static bool must_be_exact(const struct json_node *member)
+/* Our own text as a tree, or NULL with e->err. */
+static struct json_node *parse_desired(struct edit *e, struct span json)
 {
-    return span_eq(member->key, SPAN_LIT("args")) || span_eq(member->key, SPAN_LIT("lifecycle")) ||
-           span_eq(member->key, SPAN_LIT("securityContext"));
+    struct json_node *desired = NULL;
+    struct span copy;
+    if (!json_tree_copy(e->tree, json, &copy)) {
+        e->err = ERR_NOMEM;
+        return NULL;
+    }
+    e->err = json_tree_parse_value(e->tree, copy, &desired);
+    CHECK(e->err != ERR_SYNTAX);
+    return e->err == ERR_OK ? desired : NULL;
 }
 
-/* The platform (OpenShift) fills in a user where we left it out. */
+/* ---- containers ---- */
+
+/* Whatever would make a container do something else than its arguments say. A pod can come with a
+ * container of our name and a status of its own making: a variable more (LD_PRELOAD) or a mount
+ * more would run its author's code as the sidecar's user. */
+static const char *const foreign[] = {
+    "command",   "env", "envFrom",       "lifecycle",     "workingDir",        "stdin",
+    "stdinOnce", "tty", "volumeDevices", "restartPolicy", "restartPolicyRules"};
+
+static bool is_one_of(struct span key, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(key, span_str(names[i])))
+            return true;
+    return false;
+}
+
+/* The platform (OpenShift) fills in a user where we left it out, and nothing else. */
+static bool is_secure_as_desired(const struct json_node *present, const struct json_node *desired)
+{
+    static const char *const filled_in[] = {"runAsUser", "runAsGroup", "seLinuxOptions"};
+    if (json_member(desired, SPAN_LIT("runAsUser")) != NULL)
+        return json_equal(present, desired);
+    for (const struct json_node *p = present->child; p != NULL; p = p->next) {
+        const struct json_node *d = json_member(desired, p->key);
+        if (d == NULL ? !is_one_of(p->key, filled_in, ARRAY_LEN(filled_in)) : !json_equal(p, d))
+            return false;
+    }
+    return ensure_covers(present, desired);
+}
+
 static bool is_as_desired(const struct json_node *present, const struct json_node *desired)
 {
-    if (must_be_exact(desired) &&
-        (desired->kind != JSON_OBJECT || json_member(desired, SPAN_LIT("runAsUser")) != NULL))
+    static const char *const exact[] = {"args", "lifecycle"};
+    static const char *const nothing_more[] = {"env", "volumeMounts"};
+    if (present->kind != desired->kind)
+        return false;
+    if (span_eq(desired->key, SPAN_LIT("securityContext")))
+        return is_secure_as_desired(present, desired);
+    if (is_one_of(desired->key, exact, ARRAY_LEN(exact)))
         return json_equal(present, desired);
+    if (is_one_of(desired->key, nothing_more, ARRAY_LEN(nothing_more)) &&
+        present->count != desired->count)
+        return false;
     return ensure_covers(present, desired);
 }
 
@@ -121,11 +160,20 @@ static void put_right(struct edit *e, const struct spot *container, const struct
             edit_remove_member(e, container, foreign[i]);
 }
 
+void ensure_first(struct edit *e, const struct spot *spec, const char *list, const char *name,
+                  struct span json)
+{
+    struct spot all = spot_member(spec, list);
+    size_t i = 0;
+    if (e->err == ERR_OK && container_find(all.node, name, &i) != NULL && i != 0)
+        edit_remove_index(e, &all, i);
+    ensure_container(e, spec, list, name, json);
+}
+
 void ensure_container(struct edit *e, const struct spot *spec, const char *list, const char *name,
                       struct span json)
 {
-    struct json_node *desired = NULL;
-    struct span copy;
+    struct json_node *desired;
     size_t i = 0;
     if (e->err != ERR_OK)
         return;
@@ -136,13 +184,8 @@ void ensure_container(struct edit *e, const struct spot *spec, const char *list,
         edit_insert(e, &all, 0, json);
         return;
     }
-    if (!json_tree_copy(e->tree, json, &copy)) {
-        e->err = ERR_NOMEM;
-        return;
-    }
-    e->err = json_tree_parse_value(e->tree, copy, &desired);
-    CHECK(e->err != ERR_SYNTAX);
-    if (e->err != ERR_OK)
+    desired = parse_desired(e, json);
+    if (desired == NULL)
         return;
     struct spot container = spot_index(&all, i);
     put_right(e, &container, desired);
@@ -163,6 +206,12 @@ void ensure_named(struct edit *e, const struct spot *spec, const char *list, con
     if (e->err != ERR_OK)
         return;
     struct spot all = edit_list(e, spec, list);
-    if (e->err == ERR_OK && container_find(all.node, name, &i) == NULL)
+    if (e->err != ERR_OK)
+        return;
+    const struct json_node *present = container_find(all.node, name, &i);
+    const struct json_node *desired = present == NULL ? NULL : parse_desired(e, json);
+    if (present == NULL)
         edit_insert(e, &all, 0, json);
+    else if (desired != NULL && !ensure_covers(present, desired))
+        edit_replace(e, &all, i, json);
 }

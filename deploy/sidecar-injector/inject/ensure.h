@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ensure - make something ours be in the pod: put it in, or put right what is there. What the API
- * server or others added to it (defaults, more variables, more mounts) stays.
+ * server adds to it (defaults) stays; variables, mounts and commands that are not ours go, whoever
+ * put them there, because they could make the sidecar's user do something else.
  */
 #ifndef INJECT_ENSURE_H
 #define INJECT_ENSURE_H
@@ -11,9 +12,12 @@
 /* A container of that name, first in the list if it must be put in. */
 void ensure_container(struct edit *e, const struct spot *spec, const char *list, const char *name,
                       struct span json);
+/* The same, and it stands first, moved if need be: no container before it escapes its rules. */
+void ensure_first(struct edit *e, const struct spot *spec, const char *list, const char *name,
+                  struct span json);
 /* No element of that name in the list. */
 void ensure_absent(struct edit *e, const struct spot *spec, const char *list, const char *name);
-/* An element of that name, whatever else is in it. */
+/* An element of that name that holds json; one that does not is replaced. */
 void ensure_named(struct edit *e, const struct spot *spec, const char *list, const char *name,
                   struct span json);
 /* Is everything of desired in present? Lists of named things may hold more; others are equal;

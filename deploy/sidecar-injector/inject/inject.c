@@ -122,6 +122,7 @@ static void edit_containers(const struct sidecar_order *order, struct edit *e,
     if (e->err == ERR_OK)
         e->err = sidecar_write(order, text);
     ensure_absent(e, spec, native ? "containers" : "initContainers", SIDECAR_NAME);
+    ensure_absent(e, spec, "containers", SIDECAR_REDIRECT_NAME);
     ensure_container(e, spec, native ? "initContainers" : "containers", SIDECAR_NAME,
                      buf_span(text));
     if (order->options->tier != TIER_REDIRECT) {
@@ -131,7 +132,7 @@ static void edit_containers(const struct sidecar_order *order, struct edit *e,
     begin(e, text);
     if (e->err == ERR_OK)
         e->err = sidecar_write_redirect(order, text);
-    ensure_container(e, spec, "initContainers", SIDECAR_REDIRECT_NAME, buf_span(text));
+    ensure_first(e, spec, "initContainers", SIDECAR_REDIRECT_NAME, buf_span(text));
 }
 
 /* kubectl logs and exec take the first container; a classic sidecar would be it. */

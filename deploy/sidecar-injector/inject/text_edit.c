@@ -286,15 +286,19 @@ static bool was_put_in(const struct json_node *node)
     return node->is_new && node->start == 0 && node->end == 0;
 }
 
-/* Its lines; behind a list's dash, what stands between it and the next key. */
-static enum err drop_member(struct text_edit *e, const struct json_node *member)
+/* Its lines; behind a list's dash, what stands between it and the next key that stays. *member:
+ * the last one that is gone. */
+static enum err drop_member(struct text_edit *e, const struct json_node *after,
+                            const struct json_node **member)
 {
-    if (is_first_on_line(e, member->key_start))
-        return drop_lines(e, member->key_start, member->end);
-    if (member->next == NULL)
+    const struct json_node *first = *member, *stays = first->next;
+    if (is_first_on_line(e, first->key_start))
+        return drop_lines(e, first->key_start, first->end);
+    for (; stays != NULL && json_member(after, stays->key) == NULL; stays = stays->next)
+        *member = stays;
+    if (stays == NULL)
         return ERR_LIMIT;
-    size_t n = member->next->key_start - member->key_start;
-    return put_change(e, member->key_start, n, buf_len(&e->words));
+    return put_change(e, first->key_start, stays->key_start - first->key_start, buf_len(&e->words));
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): depth is limited, see above */
@@ -306,7 +310,7 @@ static enum err note_object(struct text_edit *e, const struct json_node *before,
     for (const struct json_node *b = before->child; b != NULL && err == ERR_OK; b = b->next) {
         const struct json_node *a = json_member(after, b->key);
         if (a == NULL) {
-            err = drop_member(e, b);
+            err = drop_member(e, after, &b);
             continue;
         }
         first = first == NULL ? b : first;

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inject_hostile_test - pods whose author wants another namespace, the sidecar's user, or the
+ * stores' passwords: what comes of each attempt.
+ */
+#include "inject_rows.h"
+
+#define TEAM                                                                                       \
+    "{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"team-*\"],\"claims\":[\"{"             \
+    "kubernetes-namespace}\"]}]}"
+#define SECRETS                                                                                    \
+    "{" MINIMAL ",\"sidecar-env\":[{\"name\":\"BULKHEAD_ETCD_PASSWORD\",\"valueFrom\":{"           \
+    "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}],\"sidecar-volumes\":[{\"name\":\"creds\"," \
+    "\"secret\":{\"secretName\":\"s\"}}],\"sidecar-volume-mounts\":[{\"name\":\"creds\","          \
+    "\"mountPath\":\"/creds\"}]}"
+#define NO_UID "{" MINIMAL ",\"uid\":0,\"gid\":0}"
+/* A pod that says it was injected, with init containers of its author's making. */
+#define FAKE(spec, init)                                                                           \
+    "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/status\":\"{}\","                     \
+    "\"bulkhead.dev/namespace\":\"team-a\"}},\"spec\":{" spec "\"initContainers\":[" init          \
+    "],\"containers\":[{\"name\":\"main\",\"image\":\"x\"}]}}"
+#define SIDECAR(more)   "{\"name\":\"bulkhead\",\"image\":\"i/b:1\"" more "}"
+#define USER            "\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":1000},"
+#define LABELS(name, v) "\"labels\":{\"bulkhead.dev/inject\":\"true\",\"" name "\":\"" v "\"}"
+#define FROM(name, how) ",\"env\":[{\"name\":\"" name "\",\"valueFrom\":{" how "}}]"
+
+static const struct row rows[] = {
+    /* claiming what is another team's, by each way to claim */
+    {"the annotation", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-b"), "", ""), NO(POLICY), .has = {"team-a", "team-b"}},
+    {"what is below it", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-b/x"), "", ""), NO(POLICY)},
+    {"a longer name", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-ab"), "", ""), NO(POLICY)},
+    {"the root", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "default"), "", ""), NO(POLICY)},
+    {"the root, by saying nothing", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(WANT, "", ""), NO(POLICY)},
+    {"Dynamo's label", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(LABELS("nvidia.com/dynamo-namespace", "team-b"), "", ""), NO(POLICY)},
+    {"the variable", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(WANT, "", ENV("DYNAMO_NAMESPACE", "team-b")), NO(POLICY)},
+    {"the variable said twice: the last one counts, as for the program", .config = TEAM,
+     .kubernetes = "team-a",
+     .pod = POD(WANT, "",
+                ",\"env\":[{\"name\":\"DYNAMO_NAMESPACE\",\"value\":\"team-a\"},{\"name\":"
+                "\"DYNAMO_NAMESPACE\",\"value\":\"team-b\"}]"),
+     NO(POLICY)},
+    {"the variable from the pod's own label", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(LABELS("x", "team-b"), "",
+                FROM("DYNAMO_NAMESPACE", "\"fieldRef\":{\"fieldPath\":\"metadata.labels['x']\"}")),
+     NO(POLICY)},
+    {"the variable from a Secret", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(WANT, "",
+                FROM("DYNAMO_NAMESPACE", "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}")),
+     NO(CLAIM)},
+    {"a Secret beside the annotation: the program is told the annotation's", .config = TEAM,
+     .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a"), "",
+                FROM("DYNAMO_NAMESPACE", "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}")),
+     IN, .has = {"--namespace=team-a", "\"DYNAMO_NAMESPACE\",\"value\":\"team-a\""},
+     .not_in = "secretKeyRef"},
+    {"another Kubernetes namespace in the pod", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD("\"namespace\":\"team-b\"," NOTE("namespace", "team-b"), "", ""), NO(POLICY)},
+    {"an owner in another Kubernetes namespace", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD("\"generateName\":\"x-\",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"name\":"
+                "\"team-b\",\"controller\":true}]," NOTE("namespace", "team-b"),
+                "", ""),
+     NO(POLICY), .has = {"pod x-"}},
+    {"a view of everything", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(WANT
+                ",\"annotations\":{\"bulkhead.dev/namespace\":\"team-a\",\"bulkhead.dev/view\":"
+                "\"subtree\"}",
+                "", ""),
+     NO(POLICY)},
+    /* a sidecar of the author's own making */
+    {"without the injector's mark", .pod = POD(WANT, "\"initContainers\":[" SIDECAR("") "],", ""),
+     NO(CONFLICT), .has = {"named bulkhead"}},
+    {"another namespace in its arguments",
+     .pod = FAKE("", SIDECAR(",\"args\":[\"serve\",\"--namespace=team-b\"]")), IN,
+     .has = {"--namespace=team-a"}, .not_in = "team-b"},
+    {"another image", .pod = FAKE("", "{\"name\":\"bulkhead\",\"image\":\"evil:1\"}"), IN,
+     .not_in = "evil"},
+    {"a library preloaded",
+     .pod = FAKE("", SIDECAR(",\"env\":[{\"name\":\"LD_PRELOAD\",\"value\":\"/x.so\"}]")), IN,
+     .not_in = "LD_PRELOAD"},
+    {"the same beside variables of ours", .config = SECRETS,
+     .pod = FAKE("", SIDECAR(",\"env\":[{\"name\":\"BULKHEAD_ETCD_PASSWORD\",\"valueFrom\":{"
+                             "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}},{\"name\":"
+                             "\"LD_PRELOAD\",\"value\":\"/x.so\"}]")),
+     IN, .has = {"BULKHEAD_ETCD_PASSWORD"}, .not_in = "LD_PRELOAD"},
+    {"a variable of ours said twice", .config = SECRETS,
+     .pod = FAKE("", SIDECAR(",\"env\":[{\"name\":\"BULKHEAD_ETCD_PASSWORD\",\"valueFrom\":{"
+                             "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}},{\"name\":"
+                             "\"BULKHEAD_ETCD_PASSWORD\",\"value\":\"mine\"}]")),
+     IN, .not_in = "mine"},
+    {"a mount over the program",
+     .pod = FAKE("\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],",
+                 SIDECAR(",\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/usr/bin\"}]")),
+     IN, .not_in = "/usr/bin"},
+    {"a mount beside ours",
+     .pod = FAKE("\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],",
+                 SIDECAR(",\"volumeMounts\":[{\"name\":\"bulkhead-no-token\",\"mountPath\":"
+                         "\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true},"
+                         "{\"name\":\"v\",\"mountPath\":\"/usr/lib\"}]")),
+     IN, .not_in = "/usr/lib"},
+    {"more rights where the platform chooses the user", .config = NO_UID,
+     .pod = FAKE("", SIDECAR(",\"securityContext\":{\"runAsNonRoot\":true,"
+                             "\"allowPrivilegeEscalation\":false,\"privileged\":false,"
+                             "\"capabilities\":{\"drop\":[\"ALL\"],\"add\":[\"SYS_ADMIN\"]},"
+                             "\"readOnlyRootFilesystem\":true,\"seccompProfile\":{\"type\":"
+                             "\"RuntimeDefault\"}}")),
+     IN, .not_in = "SYS_ADMIN"},
+    {"no confinement where the platform chooses the user", .config = NO_UID,
+     .pod = FAKE("", SIDECAR(",\"securityContext\":{\"runAsNonRoot\":true,"
+                             "\"allowPrivilegeEscalation\":false,\"privileged\":false,"
+                             "\"capabilities\":{\"drop\":[\"ALL\"]},\"procMount\":\"Unmasked\","
+                             "\"readOnlyRootFilesystem\":true,\"seccompProfile\":{\"type\":"
+                             "\"RuntimeDefault\"}}")),
+     IN, .not_in = "Unmasked"},
+    {"rules that end it", .pod = FAKE("", SIDECAR(",\"restartPolicyRules\":[{\"action\":\"x\"}]")),
+     IN, .not_in = "restartPolicyRules"},
+    {"our volume from the node",
+     .pod = FAKE("\"volumes\":[{\"name\":\"bulkhead-no-token\",\"hostPath\":{\"path\":\"/\"}}],",
+                 SIDECAR("")),
+     IN, .not_in = "hostPath"},
+    {"the volume of the passwords from somewhere else", .config = SECRETS,
+     .pod = FAKE("\"volumes\":[{\"name\":\"creds\",\"secret\":{\"secretName\":\"mine\"}}],",
+                 SIDECAR("")),
+     IN, .not_in = "mine"},
+    {"the redirect container behind another one", .config = REDIRECT,
+     .pod = FAKE(USER, "{\"name\":\"early\",\"image\":\"x\"},{\"name\":\"bulkhead-redirect\","
+                       "\"image\":\"i/b:1\"}," SIDECAR("")),
+     IN, .has = {"\"initContainers\":[{\"name\":\"bulkhead-redirect\""}},
+    {"a container that hides behind our name",
+     .pod = "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/status\":\"{}\"}},\"spec\":{"
+            "\"containers\":[{\"name\":\"main\"},{\"name\":\"bulkhead-redirect\",\"image\":"
+            "\"evil:1\"}]}}",
+     IN, .not_in = "evil"},
+    /* the sidecar's user, which the rules leave alone */
+    {"in the container", .config = REDIRECT,
+     .pod = POD(WANT, USER, ",\"securityContext\":{\"runAsUser\":7077}"), NO(CONFLICT)},
+    {"by the image", .config = REDIRECT,
+     .pod = POD(WANT, "\"securityContext\":{\"runAsNonRoot\":true},", ""), NO(CONFLICT),
+     .has = {"no runAsUser"}},
+    {"as root, who may become it", .config = REDIRECT,
+     .pod = POD(WANT, USER, ",\"securityContext\":{\"runAsUser\":0}"), NO(CONFLICT)},
+    {"in an init container", .config = REDIRECT,
+     .pod = POD(WANT,
+                USER "\"initContainers\":[{\"name\":\"i\",\"securityContext\":{\"runAsUser\":7077"
+                     "}}],",
+                ""),
+     NO(CONFLICT)},
+    /* leading the sidecar elsewhere */
+    {"the store's name in hostAliases",
+     .pod = POD(WANT, "\"hostAliases\":[{\"ip\":\"10.6.6.6\",\"hostnames\":[\"e\"]}],", ""),
+     NO(CONFLICT), .has = {"would dial it"}},
+    {"on loopback too: the sidecar would dial itself, or whoever listens there",
+     .pod = POD(WANT, "\"hostAliases\":[{\"ip\":\"127.0.0.1\",\"hostnames\":[\"x\",\"N\"]}],", ""),
+     NO(CONFLICT)},
+    {"another name server is warned of",
+     .pod = POD(WANT, "\"dnsConfig\":{\"nameservers\":[\"10.6.6.6\"]},", ""), IN,
+     .has = {"nameservers"}},
+    {"and denied where conflicts are", .config = "{" MINIMAL ",\"conflicts\":\"deny\"}",
+     .pod = POD(WANT, "\"dnsConfig\":{\"searches\":[\"evil.example\"]},", ""), NO(CONFLICT),
+     .has = {"searches"}},
+    {"options alone are nothing", .config = "{" MINIMAL ",\"conflicts\":\"deny\"}",
+     .pod = POD(WANT, "\"dnsConfig\":{\"options\":[{\"name\":\"ndots\"}]},", ""), IN},
+};
+
+static void each_attempt_ends_as_it_should(void **state)
+{
+    (void)state;
+    rows_check(rows, ARRAY_LEN(rows));
+}
+
+static void texts_fit_where_they_are_shown(void **state)
+{
+    (void)state;
+    rows_check_texts(rows, ARRAY_LEN(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_attempt_ends_as_it_should),
+        cmocka_unit_test(texts_fit_where_they_are_shown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
