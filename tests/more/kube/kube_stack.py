@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real API server on a real etcd, and kubectl for it: no kubelet, no scheduler, no controllers.
+"""A real API server on a real etcd, kubectl and, where they are asked for, the controllers: no kubelet, no scheduler.
 
     with Stack("kube") as stack:
         kube = ApiServer(stack)
         kube.kubectl("create", "namespace", "team-a")
         kube.create(pod, namespace="team-a")           # the stored object, after all admission
 
-Laws: free ports, certificates made for this run, everything ends with the Stack. Controllers do not run, so
-what they would make (default ServiceAccounts, root CA ConfigMaps) is made here or switched off.
+Laws: free ports, certificates made for this run, everything ends with the Stack. Without the controllers what
+they would make (default ServiceAccounts, root CA ConfigMaps) is switched off.
 """
 
+import http.client
 import json
 import os
+import ssl
 import subprocess
 
 from stack import StackError, free_port, run, wait_until
@@ -65,14 +67,24 @@ class Certificates:
         self._openssl("genrsa", "-out", self.path(name), "2048")
 
 
+# What is written down of each request of a pod: audit annotations among them.
+AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+                "rules": [{"level": "Metadata", "resources": [{"group": "", "resources": ["pods"]}]}]}
+
+
 class ApiServer:
-    def __init__(self, stack):
+    def __init__(self, stack, with_controllers=False):
+        """with_controllers: kube-controller-manager runs too, and with it default ServiceAccounts and the
+        volumes of their tokens."""
         self.stack = stack
         self.certs = certs = Certificates(stack.path("kube-certs"))
         certs.sign("server", "/CN=kube-apiserver", "IP:127.0.0.1")
         certs.sign("admin", "/O=system:masters/CN=admin", "DNS:admin")
         certs.rsa("sa.key")
         self.etcd = self._etcd()
+        self.audit_path = stack.path("audit.log")
+        with open(stack.path("audit-policy.json"), "w") as f:
+            json.dump(AUDIT_POLICY, f)
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.process = stack.process("kube-apiserver", [
@@ -85,8 +97,9 @@ class ApiServer:
             "--service-account-key-file=" + certs.path("sa.key"),
             "--service-account-signing-key-file=" + certs.path("sa.key"),
             "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
-            "--disable-admission-plugins=ServiceAccount", "--allow-privileged=true",
-            "--endpoint-reconciler-type=none"])
+            *([] if with_controllers else ["--disable-admission-plugins=ServiceAccount"]),
+            "--audit-policy-file=" + stack.path("audit-policy.json"), "--audit-log-path=" + self.audit_path,
+            "--audit-log-mode=blocking", "--allow-privileged=true", "--endpoint-reconciler-type=none"])
         self.kubeconfig = stack.path("kubeconfig")
         with open(self.kubeconfig, "w") as f:
             json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -99,6 +112,36 @@ class ApiServer:
                            "the API server is ready", timeout=180)
         wait_until(lambda: self.try_kubectl("get", "namespace", "default").returncode == 0,
                    "the namespace default is there")
+        if with_controllers:
+            self._controllers()
+
+    def _controllers(self):
+        process = self.stack.process("kube-controller-manager", [
+            program("kube-controller-manager"), "--kubeconfig=" + self.kubeconfig, "--secure-port=0",
+            "--leader-elect=false", "--service-account-private-key-file=" + self.certs.path("sa.key"),
+            "--root-ca-file=" + self.certs.path("ca.crt")])
+        process.until(lambda: self.try_kubectl("get", "serviceaccount", "default").returncode == 0,
+                      "the controllers have made the default ServiceAccount", timeout=120)
+
+    def audited(self, name):
+        """The audit annotations of the creation of this pod."""
+        with open(self.audit_path) as f:
+            for line in f:
+                event = json.loads(line)
+                if event["verb"] == "create" and event.get("objectRef", {}).get("name") == name:
+                    return event.get("annotations", {})
+        return None
+
+    def post_pod(self, pod, namespace):
+        """Straight to the API, dry and strict: an unknown or doubled field is an error. (status, object)."""
+        if not hasattr(self, "_tls"):
+            self._tls = ssl.create_default_context(cafile=self.certs.path("ca.crt"))
+            self._tls.load_cert_chain(self.certs.path("admin.crt"), self.certs.path("admin.key"))
+            self._connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self._tls, timeout=60)
+        self._connection.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict",
+                                 json.dumps(pod), {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
     def _etcd(self):
         """A 3.7 speaks other flags than Debian's, hence not stack.etcd()."""
