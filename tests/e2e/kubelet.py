@@ -35,14 +35,15 @@ class Webhook(real.Process):
         self.addr = dict(w.split("=", 1) for w in self.out().split() if "=" in w)["webhook"]
         self.tls = ssl.create_default_context(cafile=cert)
 
-    def admit(self, pod, kubernetes_namespace):
-        """The pod as the API server would store it. Its namespace carries bulkhead's label."""
+    def admit(self, pod, kubernetes_namespace, path="/mutate/namespace"):
+        """The pod as the API server would store it. Its namespace carries bulkhead's label, unless path is
+        "/mutate"."""
         review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"},
             "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": kubernetes_namespace,
             "operation": "CREATE", "userInfo": {"username": "test"}, "object": pod, "oldObject": None}}
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.tls))
-        request = urllib.request.Request(f"https://{self.addr}/mutate/namespace?timeout=5s", json.dumps(review).encode(),
+        request = urllib.request.Request(f"https://{self.addr}{path}?timeout=5s", json.dumps(review).encode(),
                                          {"Content-Type": "application/json"})
         answer = json.load(opener.open(request, timeout=real.WAIT_S))["response"]
         if not answer["allowed"] or "patch" not in answer:
@@ -51,14 +52,16 @@ class Webhook(real.Process):
 
 
 def apply_patch(document, operations):
-    """RFC 6902, add and replace, which is all that the webhook sends."""
+    """RFC 6902: add, replace and remove, which is all that the webhook sends."""
     document = copy.deepcopy(document)
     for operation in operations:
         *parents, last = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
         at = document
         for part in parents:
             at = at[int(part) if isinstance(at, list) else part]
-        if isinstance(at, list):
+        if operation["op"] == "remove":
+            del at[int(last) if isinstance(at, list) else last]
+        elif isinstance(at, list):
             index = len(at) if last == "-" else int(last)
             at[index:index + (operation["op"] == "replace")] = [operation["value"]]
         elif operation["op"] == "add" or last in at:
