@@ -442,6 +442,9 @@ static void up_ended(struct tcp *t, int status)
 {
     struct nats_conn *c = conn_of(t, SIDE_UP);
     const char *reason = status == 0 ? "closed by the server" : tcp_why(t, status);
+    if (c->state == STATE_GREETING && status == 0)
+        reason = "closed by the server without a word; if its TLS says handshake_first, give the "
+                 "sidecar --nats-tls first";
     if (c->state == STATE_DIALLING) {
         count(&c->all->loop->counters, COUNTER_NATS_DIAL_FAIL, 1);
         log_conn(LOG_WARN, "NATS server cannot be reached", c, reason);

@@ -58,6 +58,23 @@ static struct span behind_head(struct span filter)
     return rest.n == token.n ? SPAN_NONE : span_skip(rest, token.n + 1);
 }
 
+/* The filter behind what is in out already, tokens of it. What is shown names a stream: so ">" need
+ * not begin before it, and the audit of the API, which is everybody's requests whole, stays away.
+ */
+static enum err append_rest(struct span rest, unsigned tokens, struct buf *out)
+{
+    enum err e = ERR_OK;
+    for (; rest.n != 0 && !span_eq(rest, SPAN_LIT(">")) && e == ERR_OK; tokens++) {
+        struct span token = first_token(rest);
+        struct span whole = span_head(rest, token.n == rest.n ? token.n : token.n + 1);
+        e = buf_append(out, whole);
+        rest = span_skip(rest, whole.n);
+    }
+    for (; rest.n != 0 && tokens < STREAM_TOKEN && e == ERR_OK; tokens++)
+        e = buf_append(out, SPAN_LIT("*."));
+    return e == ERR_OK ? buf_append(out, rest) : e;
+}
+
 bool js_event_filter(const struct nats_ns *ns, struct span filter, struct buf *out,
                      enum err *ret_error)
 {
@@ -77,7 +94,7 @@ bool js_event_filter(const struct nats_ns *ns, struct span filter, struct buf *o
         if (e == ERR_OK)
             e = buf_append(out, js_names_prefix(&ns->names));
     }
-    *ret_error = e == ERR_OK ? buf_append(out, rest) : e;
+    *ret_error = e == ERR_OK ? append_rest(rest, named ? STREAM_TOKEN : 0, out) : e;
     return true;
 }
 

@@ -48,6 +48,20 @@ HEADERS = [None, "Nats-Msg-Id: 1", "Nats-Msg-Id: 2", "Nats-Expected-Stream: ORDE
            "Nats-Expected-Last-Sequence: 1", "Nats-Expected-Last-Subject-Sequence: 0", "Nats-Rollup: sub",
            "Nats-Stream: ORDERS", "X-Own: bh.e.a.~.~.~.x"]
 
+# Rows of the API's table that these programs do not ask, and why.
+ELSEWHERE = {
+    "INFO": "usage is masked in a namespace: nats_jetstream_test",
+    "STREAM.SNAPSHOT": "denied in a namespace: nats_jetstream_test",
+    "STREAM.RESTORE": "denied in a namespace: nats_jetstream_test",
+    "STREAM.PEER.EVACUATE": "later servers, in a cluster; one server says nothing: unit/js_body",
+    "STREAM.CANCEL_MOVE": "the same",
+    "CONSUMER.PEER.REMOVE": "the same",
+    "CONSUMER.PEER.EVACUATE": "the same",
+    "CONSUMER.PAUSE": "from 2.11 on: tests/more/nats/nats_new_test.py",
+    "CONSUMER.UNPIN": "the same",
+    "CONSUMER.RESET": "from 2.14 on: tests/more/nats/nats_new_test.py",
+}
+
 DROP = {"created", "ts", "time", "first_ts", "last_ts", "cluster", "last_active", "timestamp", "bytes", "active", "lag"}
 MOVING = {"delivered", "ack_floor", "num_ack_pending", "num_pending", "num_waiting", "num_redelivered", "push_bound"}
 
@@ -283,7 +297,54 @@ def program(rng):
         ("STREAM.MSG.GET." + stream, rng.choice([{"seq": 1}, {"last_by_subj": rng.choice(SUBJECTS)}, {"seq": 1, "next_by_subj": rng.choice(PATTERNS)}, {}])),
         ("STREAM.MSG.DELETE." + stream, {"seq": rng.randint(1, 4)}),
         ("CONSUMER.NAMES." + stream, None), ("CONSUMER.LIST." + stream, None), (f"CONSUMER.INFO.{stream}.{consumer}", None),
-        (f"CONSUMER.DELETE.{stream}.{consumer}", None)]))
+        (f"CONSUMER.DELETE.{stream}.{consumer}", None),
+        # On one server: why not.
+        ("STREAM.LEADER.STEPDOWN." + stream, None), ("STREAM.PEER.REMOVE." + stream, {"peer": "x"}),
+        (f"CONSUMER.LEADER.STEPDOWN.{stream}.{consumer}", None)]))
+
+
+class OnPaper(World):
+    """No server: what would be asked. Everything is there, and answers nothing."""
+
+    def __init__(self):
+        self.asked = set()
+        self.streams, self.direct = {name: [] for name in STREAMS}, set(STREAMS)
+
+    def collect(self):
+        pass
+
+    def send(self, i, subject, payload=b"", headers=None, reply=None):
+        pass
+
+    def op_sub(self, *args):
+        pass
+
+    op_unsub = op_sub
+
+    def ask(self, i, subject, payload=b"", headers=None, until=None):
+        self.asked.add(subject)
+        return [rawnats.Message(subject, "9000", None, b"", b"")]
+
+    def api(self, i, verb, body=None):
+        self.ask(i, "$JS.API." + verb)
+        return {"error": {}, "config": {}}
+
+
+class Table(unittest.TestCase):
+    def test_every_row_of_the_api_is_asked_by_the_programs_or_elsewhere_for_a_reason(self):
+        with open(os.path.join(real.ROOT, "proxy", "nats", "js_api.c")) as f:
+            text = f.read()
+        table = text[text.index("js_rows[] = {"):text.index("js_row_count")]
+        rows = set(re.findall(r'^    \{(?:\.verb = )?"([A-Z_.]+)"', table, re.M))
+        self.assertEqual(len(rows), len(re.findall(r"^    \{", table, re.M)))
+        paper = OnPaper()
+        for seed in range(FIRST_SEED, FIRST_SEED + 100):
+            rng = random.Random(seed)
+            for _ in range(OPS):
+                paper.do(program(rng))
+        asked = {row for row in rows for subject in paper.asked if (subject + ".").startswith(f"$JS.API.{row}.")}
+        self.assertEqual(sorted(rows), sorted(asked | set(ELSEWHERE)))
+        self.assertEqual([], sorted(asked & set(ELSEWHERE)))
 
 
 class Differential(cases.Shared):

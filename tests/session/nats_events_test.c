@@ -5,42 +5,43 @@
 static void advisories_are_heard_of_own_names_only(void **state)
 {
     (void)state;
-    PLAY("a", HELLO, APP("SUB $JS.EVENT.ADVISORY.> 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.> e5\r\nSUB $JS.EVENT.ADVISORY.> v5\r\n"),
-         UP("MSG $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.a~~S.C v5 "
-            "146\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~~S\","
-            "\"consumer\":\"C\",\"stream_seq\":18446744073709551615,\"domain\":\"hub\",\"account\":"
-            "\"$G\"}\r\n"),
-         APP_HEARS("MSG $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.C 5 "
-                   "142\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":"
-                   "\"S\",\"consumer\":\"C\",\"stream_seq\":18446744073709551615,\"domain\":null,"
-                   "\"account\":null}\r\n"),
-         UP("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v5 "
-            "85\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~~S\","
-            "\"action\":\"create\"}\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.b~~S v5 "
-            "67\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"b~~S\"}"
-            "\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.a~b~~S v5 "
-            "69\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~b~~"
-            "S\"}\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.~S v5 "
-            "65\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"~S\"}"
-            "\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.S v5 "
-            "64\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"S\"}"
-            "\r\nMSG $JS.EVENT.METRIC.CONSUMER.ACK.a~~S.C v5 "
-            "96\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~~S\","
-            "\"consumer\":\"C\",\"ack_time\":17}\r\n"),
-         APP_HEARS("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.S 5 "
-                   "82\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":"
-                   "\"S\",\"action\":\"create\"}\r\nMSG $JS.EVENT.METRIC.CONSUMER.ACK.S.C 5 "
-                   "93\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":"
-                   "\"S\",\"consumer\":\"C\",\"ack_time\":17}\r\n"),
-         APP("UNSUB 5\r\n"), UP_HEARS("UNSUB e5\r\nUNSUB v5\r\n"));
+    PLAY(
+        "a", HELLO, APP("SUB $JS.EVENT.ADVISORY.> 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.> e5\r\nSUB $JS.EVENT.ADVISORY.*.*.> v5\r\n"),
+        UP("MSG $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.a~~S.C v5 "
+           "146\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~~S\","
+           "\"consumer\":\"C\",\"stream_seq\":18446744073709551615,\"domain\":\"hub\",\"account\":"
+           "\"$G\"}\r\n"),
+        APP_HEARS("MSG $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.C 5 "
+                  "142\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":"
+                  "\"S\",\"consumer\":\"C\",\"stream_seq\":18446744073709551615,\"domain\":null,"
+                  "\"account\":null}\r\n"),
+        UP("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v5 "
+           "85\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~~S\","
+           "\"action\":\"create\"}\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.b~~S v5 "
+           "67\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"b~~S\"}"
+           "\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.a~b~~S v5 "
+           "69\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~b~~"
+           "S\"}\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.~S v5 "
+           "65\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"~S\"}"
+           "\r\nMSG $JS.EVENT.ADVISORY.STREAM.CREATED.S v5 "
+           "64\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"S\"}"
+           "\r\nMSG $JS.EVENT.METRIC.CONSUMER.ACK.a~~S.C v5 "
+           "96\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":\"a~~S\","
+           "\"consumer\":\"C\",\"ack_time\":17}\r\n"),
+        APP_HEARS("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.S 5 "
+                  "82\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":"
+                  "\"S\",\"action\":\"create\"}\r\nMSG $JS.EVENT.METRIC.CONSUMER.ACK.S.C 5 "
+                  "93\r\n{\"type\":\"io.nats.jetstream.advisory.v1.x\",\"id\":\"i\",\"stream\":"
+                  "\"S\",\"consumer\":\"C\",\"ack_time\":17}\r\n"),
+        APP("UNSUB 5\r\n"), UP_HEARS("UNSUB e5\r\nUNSUB v5\r\n"));
 }
 
 static void an_advisory_that_does_not_parse_is_dropped(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("SUB $JS.EVENT.> 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.> v5\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.*.*.*.> v5\r\n"),
          UP("MSG $JS.EVENT.ADVISORY.API v5 "
             "67\r\n{\"server\":\"N\",\"subject\":\"$JS.API.STREAM.INFO.a~~S\",\"stream\":\"a~~S\"}"
             "\r\nMSG $JS.EVENT.ADVISORY.STREAM.SNAPSHOT_CREATE.a~~S v5 "
@@ -88,51 +89,52 @@ static void an_advisory_that_does_not_parse_is_dropped(void **state)
 static void a_filter_of_advisories_reaches_nothing_else(void **state)
 {
     (void)state;
-    PLAY("a", HELLO, APP("SUB $JS.EVENT.ADVISORY.STREAM.CREATED.S 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.STREAM.CREATED.S e5\r\nSUB "
-                  "$JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
-         APP("SUB $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.* 5\r\nUNSUB 5\r\n"),
-         UP_HEARS(
-             "SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.* e5\r\nSUB "
-             "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.a~~S.* v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
-         APP("SUB $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.*.C 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.*.C e5\r\nSUB "
-                  "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.*.C v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
-         APP("SUB $JS.EVENT.*.*.*.S.> 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.*.*.*.S.> e5\r\nSUB $JS.EVENT.*.*.*.a~~S.> "
-                  "v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
-         APP("SUB $JS.*.METRIC.> 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.*.METRIC.> e5\r\nSUB $JS.EVENT.METRIC.> v5\r\nUNSUB "
-                  "e5\r\nUNSUB v5\r\n"),
-         APP("SUB $JS.EVENT.ADVISORY.STREAM.*.> 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.STREAM.*.> e5\r\nSUB "
-                  "$JS.EVENT.ADVISORY.STREAM.*.> v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
-         APP("SUB $JS.EVENT 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT e5\r\nUNSUB e5\r\n"),
-         APP("SUB $JS.EVENTS.> 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENTS.> e5\r\nUNSUB e5\r\n"),
-         APP("SUB $JSX.EVENT.> 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JSX.EVENT.> e5\r\nUNSUB e5\r\n"),
-         APP("SUB "
-             "$JS.EVENT.ADVISORY.STREAM.CREATED."
-             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx "
-             "5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB "
-                  "bh.e.a.~.~.~.$JS.EVENT.ADVISORY.STREAM.CREATED."
-                  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                  "xxxxxxxxxxxxx e5\r\nUNSUB e5\r\n"),
-         APP("SUB $JS.* 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.* e5\r\nSUB bh.d.a.~.~.~.$JS.* d5\r\n"), APP("UNSUB 5\r\n"),
-         UP_HEARS("UNSUB e5\r\nUNSUB d5\r\n"), APP("SUB *.EVENT.> 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.*.EVENT.> e5\r\nSUB bh.d.a.~.~.~.*.EVENT.> d5\r\n"),
-         APP("UNSUB 5\r\n"), UP_HEARS("UNSUB e5\r\nUNSUB d5\r\n"),
-         APP("SUB $JS.EVENT.ADVISORY.> q 5\r\nUNSUB 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.> q~a e5\r\nSUB $JS.EVENT.ADVISORY.> q~a "
-                  "v5\r\nUNSUB e5\r\nUNSUB v5\r\n"));
+    PLAY(
+        "a", HELLO, APP("SUB $JS.EVENT.ADVISORY.STREAM.CREATED.S 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.STREAM.CREATED.S e5\r\nSUB "
+                 "$JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
+        APP("SUB $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.* 5\r\nUNSUB 5\r\n"),
+        UP_HEARS(
+            "SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.* e5\r\nSUB "
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.a~~S.* v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
+        APP("SUB $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.*.C 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.*.C e5\r\nSUB "
+                 "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.*.C v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
+        APP("SUB $JS.EVENT.*.*.*.S.> 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.*.*.*.S.> e5\r\nSUB $JS.EVENT.*.*.*.a~~S.> "
+                 "v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
+        APP("SUB $JS.*.METRIC.> 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.*.METRIC.> e5\r\nSUB $JS.EVENT.METRIC.*.*.> v5\r\nUNSUB "
+                 "e5\r\nUNSUB v5\r\n"),
+        APP("SUB $JS.EVENT.ADVISORY.STREAM.*.> 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.STREAM.*.> e5\r\nSUB "
+                 "$JS.EVENT.ADVISORY.STREAM.*.> v5\r\nUNSUB e5\r\nUNSUB v5\r\n"),
+        APP("SUB $JS.EVENT 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT e5\r\nUNSUB e5\r\n"),
+        APP("SUB $JS.EVENTS.> 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENTS.> e5\r\nUNSUB e5\r\n"),
+        APP("SUB $JSX.EVENT.> 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JSX.EVENT.> e5\r\nUNSUB e5\r\n"),
+        APP("SUB "
+            "$JS.EVENT.ADVISORY.STREAM.CREATED."
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx "
+            "5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB "
+                 "bh.e.a.~.~.~.$JS.EVENT.ADVISORY.STREAM.CREATED."
+                 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                 "xxxxxxxxxxxxx e5\r\nUNSUB e5\r\n"),
+        APP("SUB $JS.* 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.* e5\r\nSUB bh.d.a.~.~.~.$JS.* d5\r\n"), APP("UNSUB 5\r\n"),
+        UP_HEARS("UNSUB e5\r\nUNSUB d5\r\n"), APP("SUB *.EVENT.> 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.*.EVENT.> e5\r\nSUB bh.d.a.~.~.~.*.EVENT.> d5\r\n"),
+        APP("UNSUB 5\r\n"), UP_HEARS("UNSUB e5\r\nUNSUB d5\r\n"),
+        APP("SUB $JS.EVENT.ADVISORY.> q 5\r\nUNSUB 5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.> q~a e5\r\nSUB $JS.EVENT.ADVISORY.*.*.> q~a "
+                 "v5\r\nUNSUB e5\r\nUNSUB v5\r\n"));
 }
 
 static void everything_hears_no_advisories(void **state)
@@ -140,14 +142,14 @@ static void everything_hears_no_advisories(void **state)
     (void)state;
     PLAY("a", HELLO, APP("SUB > 5\r\nSUB $JS.> 6\r\n"),
          UP_HEARS("SUB bh.e.a.~.~.~.> e5\r\nSUB bh.d.a.~.~.~.> d5\r\nSUB bh.e.a.~.~.~.$JS.> "
-                  "e6\r\nSUB bh.d.a.~.~.~.$JS.> d6\r\nSUB $JS.EVENT.> v6\r\n"));
+                  "e6\r\nSUB bh.d.a.~.~.~.$JS.> d6\r\nSUB $JS.EVENT.*.*.*.> v6\r\n"));
 }
 
 static void a_maximum_counts_own_advisories(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("SUB $JS.EVENT.> 5\r\nUNSUB 5 2\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.> v5\r\nUNSUB e5 2\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.*.*.*.> v5\r\nUNSUB e5 2\r\n"),
          UP("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.b~~S v5 17\r\n{\"stream\":\"b~~S\"}\r\nMSG "
             "$JS.EVENT.ADVISORY.STREAM.CREATED.b~~S v5 17\r\n{\"stream\":\"b~~S\"}\r\nMSG "
             "$JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v5 17\r\n{\"stream\":\"a~~S\"}\r\nMSG "
@@ -163,7 +165,7 @@ static void a_verbose_client_hears_one_ok_for_advisories(void **state)
 {
     (void)state;
     PLAY("a", HELLO_VERBOSE, APP("SUB $JS.EVENT.> 5\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.> v5\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.*.*.*.> v5\r\n"),
          UP("+OK\r\n+OK\r\n"), APP_HEARS("+OK\r\n"));
 }
 
@@ -183,7 +185,7 @@ static void what_is_dropped_is_counted(void **state)
     (void)state;
     static const struct step steps[] = {
         HELLO, APP("SUB $JS.EVENT.> 5\r\n"),
-        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.> v5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.> e5\r\nSUB $JS.EVENT.*.*.*.> v5\r\n"),
         UP("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.b~~S v5 17\r\n{\"stream\":\"b~~S\"}\r\nMSG "
            "$JS.EVENT.ADVISORY.API v5 2\r\n{}\r\n")};
     struct stage stage;
