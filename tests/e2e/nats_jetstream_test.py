@@ -298,6 +298,47 @@ class JetStream(cases.Shared):
             yield await self.api(c, "CONSUMER.NAMES.WORK")
         self.alike(story)
 
+    def test_acks_of_every_kind(self):
+        async def story(c, js):
+            await js.add_stream(name="W", subjects=["w"], storage="memory")
+            await self.api(c, "CONSUMER.DURABLE.CREATE.W.D", {"stream_name": "W", "config": {
+                "durable_name": "D", "ack_policy": "explicit", "deliver_policy": "all", "replay_policy": "instant", "ack_wait": 3600 * 10**9, "max_deliver": 5}})
+            for i in range(6):
+                await js.publish("w", str(i).encode())
+            inbox = c.new_inbox()
+            sub = await c.subscribe(inbox)
+
+            async def heard():
+                m = await sub.next_msg(timeout=20)
+                status = (m.headers or {}).get("Status")
+                return m if status is None else [status, m.headers.get("Description")]
+
+            async def pull(**body):
+                await c.publish("$JS.API.CONSUMER.MSG.NEXT.W.D", json.dumps({"batch": 1, **body}).encode(), reply=inbox)
+                return await heard()
+
+            async def done(m, how):
+                return (await c.request(m.reply, how, timeout=20)).data.decode()
+
+            def shown(m):
+                return [m.subject, m.data.decode(), m.metadata.num_delivered, m.metadata.stream, m.metadata.consumer]
+            m = await pull()
+            yield [shown(m), await done(m, b"+WPI"), await done(m, b"-NAK")]
+            m = await pull()
+            yield [shown(m), await done(m, b'-NAK {"delay": 3600000000000}')]
+            m = await pull()
+            yield [shown(m), await done(m, b"+TERM")]
+            m = await pull()
+            yield [shown(m), await done(m, b"+ACK")]
+            m = await pull()
+            await c.publish(m.reply, b"+NXT", reply=inbox)
+            n = await heard()
+            await c.publish(n.reply, b'+NXT {"batch":2,"no_wait":true}', reply=inbox)
+            yield [shown(m), shown(n), *[shown(x) if not isinstance(x, list) else x for x in (await heard(), await heard())]]
+            yield [await pull(no_wait=True), await pull(expires=1_000_000)]
+            yield {k: v for k, v in (await self.api(c, "CONSUMER.INFO.W.D")).items() if k in ("num_ack_pending", "num_pending", "num_redelivered")}
+        self.alike(story)
+
     def test_consumers_push(self):
         async def story(c, js):
             await js.add_stream(name="WORK", subjects=["work.>"], storage="memory")

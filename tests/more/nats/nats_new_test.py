@@ -93,6 +93,101 @@ class NewFeatures(jetstream.JetStream):
         self.alike(story)
 
 
+    def test_subject_transforms(self):
+        async def story(c, js):
+            base = {"storage": "memory", "retention": "limits"}
+            yield await self.api(c, "STREAM.CREATE.IN", {"name": "IN", "subjects": ["in.*"], **base,
+                                                         "subject_transform": {"src": "in.*", "dest": "kept.{{wildcard(1)}}"},
+                                                         "republish": {"src": "kept.*", "dest": "again.{{wildcard(1)}}", "headers_only": True}})
+            again = await c.subscribe("again.*")
+            yield await self.api(c, "STREAM.CREATE.FROM", {"name": "FROM", **base, "sources": [
+                {"name": "IN", "subject_transforms": [{"src": "kept.1", "dest": "one.x"}, {"src": "kept.2", "dest": ""}]}]})
+            for i in "123":
+                yield await self.ask(c, "in." + i, i.encode())
+                m = await again.next_msg(20)
+                yield [m.subject, m.data.decode(), m.headers["Nats-Stream"], m.headers["Nats-Subject"], m.headers["Nats-Msg-Size"]]
+            while (info := await self.api(c, "STREAM.INFO.FROM", {"subjects_filter": ">"}))["state"]["messages"] < 2:
+                pass
+            yield info["state"]["subjects"]
+            yield (await self.api(c, "STREAM.INFO.IN", {"subjects_filter": ">"}))["state"]["subjects"]
+            yield (await self.api(c, "STREAM.MSG.GET.FROM", {"seq": 1}))["message"]["subject"]
+        self.alike(story)
+
+    def test_batched_direct_gets(self):
+        async def story(c, js):
+            await self.api(c, "STREAM.CREATE.D", {"name": "D", "subjects": ["d.>"], "storage": "memory", "retention": "limits", "allow_direct": True})
+            for subject in ("d.1", "d.2", "d.1", "d.3.x"):
+                await js.publish(subject, subject.encode())
+            inbox = c.new_inbox()
+            sub = await c.subscribe(inbox)
+            for body in ({"seq": 1, "batch": 3}, {"batch": 9, "next_by_subj": "d.1"}, {"multi_last": ["d.1", "d.2"]}, {"multi_last": ["d.>"], "batch": 2},
+                         {"batch": 2, "next_by_subj": "none"}):
+                await c.publish("$JS.API.DIRECT.GET.D", json.dumps(body).encode(), reply=inbox)
+                got = []
+                while not got or got[-1][0] not in ("204", "404", "408", "413"):
+                    m = await sub.next_msg(20)
+                    headers = {k: v for k, v in m.headers.items() if k not in ("Nats-Time-Stamp", "Nats-UpTo-Sequence", "Status")}
+                    got.append([m.headers.get("Status"), m.data.decode(), sorted(headers.items())])
+                yield got
+        self.alike(story)
+
+    def test_keys_with_a_time_to_live_leave_a_marker(self):
+        async def story(c, js):
+            await self.api(c, "STREAM.CREATE.KV_T", {"name": "KV_T", "subjects": ["$KV.T.>"], "storage": "memory", "retention": "limits", "max_msgs_per_subject": 1,
+                                                     "allow_msg_ttl": True, "subject_delete_marker_ttl": 60_000_000_000, "allow_rollup_hdrs": True,
+                                                     "allow_direct": True})
+            kv = await js.key_value("T")
+            watcher = await kv.watchall()
+            yield await watcher.updates(timeout=20)
+            yield await self.ask(c, "$KV.T.short", b"x", Nats_TTL="1s")
+            e = await watcher.updates(timeout=20)
+            yield [e.key, e.value.decode()]
+            e = await watcher.updates(timeout=20)
+            yield [e.key, e.value, e.revision]
+            last = await c.request("$JS.API.DIRECT.GET.KV_T.$KV.T.short", b"", timeout=20)
+            yield [last.headers["Nats-Marker-Reason"], last.headers["Nats-Subject"], last.headers["Nats-Stream"]]
+            await watcher.stop()
+        self.alike(story)
+
+    def test_messages_with_a_schedule(self):
+        async def story(c, js):
+            made = await self.api(c, "STREAM.CREATE.SCHED", {"name": "SCHED", "subjects": ["sched.>", "due.>"], "storage": "memory", "retention": "limits",
+                                                             "allow_msg_schedules": True, "allow_msg_ttl": True})
+            yield made.get("error")
+            due = await c.subscribe("due.>")
+            await js.add_consumer("SCHED", durable_name="C", deliver_subject="heard.push", filter_subject="due.x", ack_policy="none")
+            push = await c.subscribe("heard.push")
+            await c.flush()
+            yield await self.ask(c, "sched.1", b"now", Nats_Schedule="@at 2020-01-01T00:00:00Z", Nats_Schedule_Target="due.x")
+            m = await push.next_msg(20)
+            yield [m.subject, m.data.decode(), m.headers.get("Nats-Scheduler"), m.headers.get("Nats-Schedule-Next")]
+            yield await self.ask(c, "sched.2", b"wrong", Nats_Schedule="@at 2020-01-01T00:00:00Z", Nats_Schedule_Target="elsewhere")
+            await due.unsubscribe()
+        self.alike(story)
+
+
+class Newest(NewFeatures):
+    """All of that on 2.15, and what it brought."""
+
+    @classmethod
+    def setUpClass(cls):
+        os.environ["E2E_NATS_SERVER"] = os.path.join(os.environ["MORE"], "nats", "server-2.15", "nats-server")
+        super().setUpClass()
+
+    def test_a_consumer_is_reset(self):
+        async def story(c, js):
+            await js.add_stream(name="R", subjects=["r"], storage="memory")
+            for i in range(3):
+                await js.publish("r", str(i).encode())
+            sub = await js.pull_subscribe("r", "C")
+            for m in await sub.fetch(3, timeout=20):
+                await m.ack_sync(timeout=20)
+            answer = await self.api(c, "CONSUMER.RESET.R.C", {"seq": 2})
+            yield [answer.get("type"), answer.get("error"), answer.get("stream_name"), answer.get("name"), answer.get("num_pending")]
+            yield [m.data.decode() for m in await sub.fetch(2, timeout=20)]
+        self.alike(story)
+
+
 for inherited in vars(jetstream.JetStream):  # they run on every version by nats_versions_test
     if inherited.startswith("test_"):
         setattr(NewFeatures, inherited, None)
