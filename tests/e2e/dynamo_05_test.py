@@ -67,6 +67,7 @@ class Dynamo05(cases.Shared):
     def test_two_tenants_serve_the_same_model(self):
         done = real.run([PYTHON, "-B", MODEL, self.stack.path("model")])
         self.assertEqual(0, done.returncode, done.stderr)
+        listening = cases.Listening(self)
         a, b = self.start(self.a), self.start(self.b)
         for _ in range(3):
             self.ask(a[2])
@@ -76,6 +77,7 @@ class Dynamo05(cases.Shared):
             process.stop()
         for _ in range(3):
             self.ask(b[2])
+        listening.judge(*(rf"bh\.d\.{t}\.~\.~\.~\." for t in "ab"), r"\$JS\.API\.STREAM\.CREATE\.[ab]~~")
         keys = cases.check_stored_keys(self.etcd)
         self.assertTrue([k for k in keys if k == b"bh/d/b.mdc/tiny"], keys)
         for sidecar in (self.a, self.b):

@@ -48,6 +48,7 @@ class Dynamo(cases.Shared):
 
     def test_1_sidecars(self):
         env_a, env_b = (settings(s.etcd_url, s.nats_url) for s in (self.a, self.b))
+        listening = cases.Listening(self)
         server = self.serve("server-a", [], env_a)
         self.assertTrue(all(k.startswith(b"bh/d/a.v1/instances/") for k in self.registered()))
         value = real.etcdctl(self.a.etcd_url, "get", "v1/instances/", "--prefix", "--print-value-only").stdout
@@ -66,6 +67,7 @@ class Dynamo(cases.Shared):
         self.assertEqual(self.hello("server-b", "still"), self.ask([], env_b, "30", "still"))
         other.stop()
         real.wait_until(lambda: not self.registered(), "b's registration is gone, too")
+        listening.judge(*(rf"bh\.d\.{t}\.~\.~\.~\." for t in "ab"))
 
     def test_2_bulkhead_run(self):
         env = settings("", "")

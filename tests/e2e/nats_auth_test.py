@@ -96,6 +96,28 @@ class Auth(unittest.TestCase):
                     self.works(sidecar)
                     self.assertNotIn("sesame", sidecar.log())
 
+    def test_what_the_server_does_not_permit_is_said_in_the_applications_names(self):
+        """The same rules on the plain subjects of a server of one's own, and on those of the namespace."""
+        def rules(prefix):
+            return ('authorization { users: [{user: u, password: p, permissions: {'
+                    'publish: {deny: ["%s", "%s"]}, subscribe: {deny: ["%s", "%s"]}}}] }'
+                    % tuple(prefix + s for s in ("secret.>", "replies.no", "secret.>", "grouped q")))
+        def lines(addr):
+            c = rawnats.Raw(addr, '{"verbose":false,"headers":true,"no_responders":true,"user":"u","pass":"p"}')
+            c.send("SUB secret.x 1\r\nSUB secret.x q 2\r\nPUB secret.y 1\r\nx\r\nPUB fine replies.no 1\r\nx\r\nSUB fine 3\r\nPUB fine 1\r\ny\r\n")
+            c.flush()
+            heard = [(m.subject, m.payload) for m in c.messages]
+            said = list(c.said)
+            c.close()
+            return said, heard
+        with real.Stack("auth") as stack:
+            private = server(stack, "private", rules(""))
+            shared = server(stack, "shared", rules("bh.e.a.~.~.~."))
+            sidecar = stack.sidecar("a", nats=shared, args=("--nats-user", "u"), env={"BULKHEAD_NATS_PASSWORD": "p"})
+            want, got = lines(private.addr), lines(sidecar.nats)
+            self.assertEqual(want, got)
+            self.assertGreaterEqual(sum(b"Permissions Violation" in line for line in want[0]), 3, want)
+
     def test_what_is_wrong_is_said_at_the_start(self):
         with real.Stack("auth") as stack:
             path = stack.path("bad")

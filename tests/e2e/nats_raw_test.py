@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The NATS protocol byte by byte: what a tenant reads and writes, and what the shared server sees."""
 
+import os
 import unittest
 
 import cases
 import rawnats
+import stack as real
 
 
 class NatsRaw(cases.Shared):
@@ -168,6 +170,49 @@ class NatsRaw(cases.Shared):
             heard = c.drain()
             self.assertEqual(40, len(heard))
             self.assertEqual({s.namespace}, {m.payload.decode() for m in heard})
+
+    def test_a_wildcard_hears_both_classes_once_and_in_the_publishers_order(self):
+        listener, publisher = self.raw(self.a), self.raw(self.a)
+        for sid, pattern in enumerate((">", "*.>", "gen.*"), 1):
+            listener.subscribe(pattern, str(sid))
+        listener.send("SUB > 4\r\nUNSUB 4 7\r\n")
+        listener.flush()
+        said = [("gen.ep-0123456789abcdef", "$SRV.PING", "gen.x", "x")[i * 7 % 11 % 4] for i in range(400)]
+        for i, subject in enumerate(said):
+            publisher.publish(subject, str(i))
+        publisher.flush()
+        heard = listener.drain()
+        for sid, matches in (("1", lambda s: True), ("2", lambda s: "." in s), ("3", lambda s: s.startswith("gen."))):
+            want = [(s, str(i)) for i, s in enumerate(said) if matches(s)]
+            self.assertEqual(want, [(m.subject, m.payload.decode()) for m in heard if m.sid == sid], sid)
+        self.assertEqual([str(i) for i in range(7)], [m.payload.decode() for m in heard if m.sid == "4"])
+
+    def test_the_servers_largest_payload_passes_and_is_not_held(self):
+        config = self.stack.path("large.conf")
+        with open(config, "w") as f:
+            f.write("max_payload: 67108864, max_pending: 268435456\n")  # the most that it takes
+        server = self.stack.nats("large", extra=("-c", config))
+        sidecar = self.stack.sidecar("a", nats=server)
+        listener, publisher = rawnats.Raw(sidecar.nats), rawnats.Raw(sidecar.nats)
+        for c in (listener, publisher):
+            self.addCleanup(c.close)
+        self.assertEqual(67108864, listener.info["max_payload"])
+        listener.subscribe("big")
+        payload = os.urandom(1 << 20) * 64
+        publisher.publish("big", payload)
+        while (line := listener.line()) == b"PING":
+            listener.send("PONG\r\n")
+        self.assertEqual(b"MSG big 1 67108864", line)
+        heard = bytearray(listener.buffer)
+        while len(heard) < len(payload) + 2:
+            heard += listener.socket.recv(1 << 20)
+        self.assertTrue(heard[:len(payload) + 2] == payload + b"\r\n")
+        with open(f"/proc/{sidecar.pid}/status") as f, open(real.sidecar_binary(), "rb") as program:
+            peak = int(next(line for line in f if line.startswith("VmHWM")).split()[1])
+            if b"__asan_init" not in program.read():  # which keeps what was freed
+                self.assertLess(peak, 32 * 1024, "KiB, of the sidecar at its largest")
+        publisher.send(f"PUB big {67108865}\r\n")
+        self.assertIn(b"-ERR 'Maximum Payload Violation'", publisher.until_closed())
 
     def test_a_large_message_passes_whole(self):
         a, receiver = self.raw(), self.raw()
