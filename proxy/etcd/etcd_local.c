@@ -11,6 +11,7 @@
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
 
+enum { AUTH_STATUS_REVISION = 3 };
 enum { HEALTH_SERVING = 1, HEALTH_NOT_SERVING = 2, HEALTH_SERVICE_UNKNOWN = 3 };
 
 /* ResponseHeader is field 1 of every reply. Zeros are left out, as every encoder does. */
@@ -109,6 +110,9 @@ enum err etcd_local_answer(struct etcd_call *c)
         write_member_list(&w, c->ns);
         break;
     case ETCD_KIND_AUTH_STATUS:
+        write_header(&w, c->ns, true);
+        pb_write_number(&w, AUTH_STATUS_REVISION, 1); /* as where it was never enabled */
+        break;
     case ETCD_KIND_COMPACT:
         write_header(&w, c->ns, true);
         break;

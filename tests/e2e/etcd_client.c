@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * etcd_client HOST:PORT - an etcd client with nothing in common with the sidecar: gRPC C core and
  * protobuf-c. Reads commands from standard input, one a line, and answers each with one line:
@@ -11,9 +12,11 @@
  *   half w | cancel w                    half close; cancel the call
  *   status w                             waits for the end of the call; forgets w
  *   deadline MS                          of the calls from here on; 0: none
+ *   metadata NAME VALUE                  likewise; no VALUE: none
  *
  * Exit status: 0 all commands were understood, 1 one was not or an answer took too long.
  */
+/* clang-format on */
 #include "pb_text.h"
 #include "rpc.pb-c.h"
 #include "v3election.pb-c.h"
@@ -42,6 +45,8 @@ static grpc_channel *channel;
 static grpc_completion_queue *queue;
 static struct stream streams[STREAMS_MAX];
 static long deadline_ms;
+static grpc_metadata metadata; /* its slices are owned */
+static bool has_metadata;
 
 /* "KV.Range": its path and descriptors. */
 static const ProtobufCMethodDescriptor *find_method(const char *word, char *path)
@@ -50,7 +55,7 @@ static const ProtobufCMethodDescriptor *find_method(const char *word, char *path
         &etcdserverpb__kv__descriptor,          &etcdserverpb__watch__descriptor,
         &etcdserverpb__lease__descriptor,       &etcdserverpb__cluster__descriptor,
         &etcdserverpb__maintenance__descriptor, &v3lockpb__lock__descriptor,
-        &v3electionpb__election__descriptor};
+        &v3electionpb__election__descriptor,    &etcdserverpb__auth__descriptor};
     size_t i;
 
     for (i = 0; i < sizeof services / sizeof services[0]; i++) {
@@ -95,6 +100,12 @@ static grpc_call *make_call(const char *path)
     return grpc_channel_create_call(
         channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue, grpc_slice_from_copied_string(path), NULL,
         deadline_ms > 0 ? in_ms(deadline_ms) : gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+}
+
+static void add_metadata(grpc_op *op)
+{
+    op->data.send_initial_metadata.count = has_metadata ? 1 : 0;
+    op->data.send_initial_metadata.metadata = &metadata;
 }
 
 static const char *status_name(grpc_status_code code)
@@ -171,6 +182,7 @@ static void unary(const char *path, struct pb_bytes *request,
     grpc_metadata_array_init(&trailers);
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    add_metadata(&ops[0]);
     ops[1].op = GRPC_OP_SEND_MESSAGE;
     ops[1].data.send_message.send_message = sent;
     ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
@@ -255,6 +267,7 @@ static bool do_open(const char *name, const char *rest)
     grpc_metadata_array_init(&s->trailers);
     memset(&op, 0, sizeof op);
     op.op = GRPC_OP_SEND_INITIAL_METADATA;
+    add_metadata(&op);
     run_batch(s->call, &op, 1);
     op.op = GRPC_OP_RECV_INITIAL_METADATA;
     op.data.recv_initial_metadata.recv_initial_metadata = &s->headers;
@@ -363,14 +376,30 @@ static bool do_deadline(const char *name, const char *rest)
     return *rest == '\0';
 }
 
+static bool do_metadata(const char *name, const char *rest)
+{
+    if (has_metadata) {
+        grpc_slice_unref(metadata.key);
+        grpc_slice_unref(metadata.value);
+    }
+    has_metadata = *rest != '\0';
+    if (has_metadata) {
+        metadata.key = grpc_slice_from_copied_string(name);
+        metadata.value = grpc_slice_from_copied_string(rest);
+    }
+    fputs("OK", stdout);
+    return true;
+}
+
 static bool do_line(char *line)
 {
     static const struct {
         const char *verb;
         bool (*run)(const char *name, const char *rest);
-    } verbs[] = {{"call", do_call},     {"raw", do_raw},       {"open", do_open},
-                 {"send", do_send},     {"recv", do_recv},     {"half", do_half},
-                 {"cancel", do_cancel}, {"status", do_status}, {"deadline", do_deadline}};
+    } verbs[] = {{"call", do_call},        {"raw", do_raw},       {"open", do_open},
+                 {"send", do_send},        {"recv", do_recv},     {"half", do_half},
+                 {"cancel", do_cancel},    {"status", do_status}, {"deadline", do_deadline},
+                 {"metadata", do_metadata}};
     char *verb, *name, *rest = line;
     size_t i;
 

@@ -2,6 +2,7 @@
 """What a namespace may not do on a shared etcd, and that it cannot tell a foreign thing from a
 missing one (design.md 4.3, 4.4, 2.6 L6)."""
 
+import os
 import re
 import unittest
 
@@ -50,6 +51,12 @@ class Policy(cases.Shared):
                 self.assertEqual(DENIED, self.ca.ask(f"raw /{path} {message}"))
         self.assertEqual(before, real.etcdctl(self.etcd.url, "member", "list").stdout)
         self.assertIn("", real.etcdctl(self.etcd.url, "user", "list").stdout)
+
+    def test_every_denied_method_is_tried_here(self):
+        with open(os.path.join(real.ROOT, "docs", "etcd-rpcs.md")) as f:  # a unit test holds it equal to the routes
+            denied = set(re.findall(r"^\| `([\w.]+/\w+)` \| [^|]* \| denied \|", f.read(), re.M))
+        self.assertGreater(len(denied), 20)
+        self.assertEqual(denied, {path for path, _ in DENIED_CALLS} - {"etcdserverpb.Maintenance/Alarm"})
 
     def test_what_this_version_does_not_serve_says_so(self):
         for path in UNIMPLEMENTED_CALLS:

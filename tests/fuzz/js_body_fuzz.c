@@ -36,9 +36,10 @@ static bool is_own(const struct nats_ns *ns, enum js_kind kind, struct span valu
     struct span rest;
     CHECK(json_text_decode(value, &text) == ERR_OK);
     struct span t = buf_span(&text);
-    bool own = t.n == 0 || (kind == JS_NAME    ? js_names_strip(&ns->names, t, &rest)
-                            : kind == JS_GROUP ? memchr(t.p, '~', t.n) != NULL
-                                               : js_subject_strip(ns, t, &rest));
+    bool own = t.n == 0 || (kind == JS_NAME       ? js_names_strip(&ns->names, t, &rest)
+                            : kind == JS_CONSUMER ? js_consumer_strip(ns, t, &rest)
+                            : kind == JS_GROUP    ? memchr(t.p, '~', t.n) != NULL
+                                                  : js_subject_strip(ns, t, &rest));
     buf_deinit(&text);
     return own;
 }
@@ -74,9 +75,10 @@ static void check_strings(const struct nats_ns *ns, const struct js_member *row,
               is_own(ns, row->kind, value));
     if (row->schema != NULL)
         check_object(ns, row->schema, value);
-    if (json_items_begin(&w, value) != ERR_OK || row->kind == JS_NAME || row->kind == JS_EVENT ||
-        row->kind == JS_FILTER || row->kind == JS_SOURCE || row->kind == JS_GROUP ||
-        row->kind == JS_OBJECT || row->kind == JS_MIRROR)
+    /* Elsewhere an array is no name: it stays, for the server to refuse. */
+    bool is_list = row->kind == JS_FILTERS || row->kind == JS_SUBJECTS || row->kind == JS_OBJECTS ||
+                   row->kind == JS_SOURCES;
+    if (!is_list || json_items_begin(&w, value) != ERR_OK)
         return;
     while (json_items_next(&w, &item, &more) == ERR_OK && more) {
         if (row->schema != NULL)

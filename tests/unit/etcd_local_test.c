@@ -61,6 +61,7 @@ static void authentication_is_not_enabled(void **state)
     assert_int_equal(ask("/etcdserverpb.Auth/AuthStatus", &m), ERR_OK);
     struct span reply = rig_replied(&rig, 0);
     assert_int_equal(pb_find(reply, 2, 0).field, 0); /* enabled = false is not written */
+    assert_int_equal(pb_find(reply, 3, 0).v, 1);     /* authRevision of a store that never had it */
     assert_int_equal(pb_find(pb_find(reply, 1, 0).s, 3, 0).v, 33);
     rig_close(&rig);
 }

@@ -99,7 +99,7 @@ class Linear(unittest.TestCase):
                     sidecar = begin()
                 else:
                     store = stack.etcd(port=int(store.addr.split(":")[1]), data=store.data)
-            real.wait_until(lambda: not program.running(), "the program has judged", 240)
+            real.wait_until(lambda: not program.running(), "the program has judged", 240 + LINEAR_S)
             print(program.out(), len(done), "faults", flush=True)
             self.assertEqual((0, "OK"), (program.popen.returncode, program.out().splitlines()[-1]),
                              f"seed {seed}: {done}\n{program.out()}{program.log()[-4000:]}")

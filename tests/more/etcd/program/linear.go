@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,7 +214,11 @@ func (w *watcher) judge(c *clientv3.Client, url string) {
 	end, err := c.Put(within(60), "lin-end", "end")
 	must(err)
 	var want []string
-	for r := range c.Watch(within(60), "lin", clientv3.WithPrefix(), clientv3.WithRev(w.from)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	idle := time.AfterFunc(time.Minute, cancel) // etcd takes its time to tell of a long past
+	for r := range c.Watch(ctx, "lin", clientv3.WithPrefix(), clientv3.WithRev(w.from)) {
+		idle.Reset(time.Minute)
 		must(r.Err())
 		for _, e := range r.Events {
 			want = append(want, describe(e))
@@ -222,6 +227,7 @@ func (w *watcher) judge(c *clientv3.Client, url string) {
 			break
 		}
 	}
+	check(len(want) != 0 && strings.HasSuffix(want[len(want)-1], " lin-end end"), "the second watch has stopped at %d events", len(want))
 	for until := time.Now().Add(60 * time.Second); !w.seen(want[len(want)-1]); time.Sleep(20 * time.Millisecond) {
 		check(time.Now().Before(until), "the watch has stopped: %d of %d events", len(w.events), len(want))
 	}
