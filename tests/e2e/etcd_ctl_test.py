@@ -33,6 +33,15 @@ COMMANDS = [
     (["txn"], 'value("k") = "two"\n\nput k "three"\nget k\n\nput k lost\n\n'),
     (["txn"], 'value("k") = "two"\nversion("dir/1") > "0"\n\nput k lost\n\nget k\nget dir/ --prefix\ndel e\n\n'),
     (["txn"], 'create("new") = "0"\nmod("k") > "0"\n\nput new 1\ndel dir/ --prefix\n\nget new\n\n'),
+    (["get", "dir/", "--prefix", "--hex"], None),
+    (["get", "dir/", "--prefix", "--consistency", "s", "--sort-by", "MODIFY"], None),
+    (["get", "--prefix", "", "--sort-by", "VALUE", "--keys-only", "--order", "ASCEND"], None),
+    (["put", "k", "--ignore-value"], None),
+    (["put", "none", "--ignore-value"], None),
+    (["put", "k", "kept", "--ignore-lease", "--prev-kv", "--write-out", "fields"], None),
+    (["del", "dir/", "dir0", "--prev-kv"], None),
+    (["txn", "-i"], 'value("k") = "kept"\n\nput k "four"\nget k --print-value-only\n\n\n'),
+    (["version"], None),
     (["lease", "list"], None),
     (["lease", "grant", "500"], None),
     (["put", "leased", "x", "--lease", "$LEASE"], None),
@@ -54,9 +63,17 @@ COMMANDS = [
     (["get", "--prefix", ""], None),
 ]
 
+# An administrator's commands.
+DENIED = [words.split() for words in (
+    "compaction 1", "defrag", "endpoint hashkv", "snapshot save $FILE", "auth enable", "auth disable",
+    "user list", "user get u", "user add u:p", "user delete u", "user grant-role u r", "user revoke-role u r",
+    "role list", "role get r", "role add r", "role delete r", "role grant-permission r read k",
+    "role revoke-permission r k", "member add x --peer-urls http://127.0.0.1:1", "member remove 1",
+    "member update 1 --peer-urls http://127.0.0.1:1", "member promote 1")]
+
 
 def stable(text):
-    text = re.sub(r'"(ClusterID|MemberID|Revision|RaftTerm|CreateRevision|ModRevision)" : \d+', r'"\1" : #', text)
+    text = re.sub(r'"(ClusterID|MemberID|Revision|RaftTerm|(?:Prev)?CreateRevision|(?:Prev)?ModRevision)" : \d+', r'"\1" : #', text)
     text = re.sub(r'"Lease" : [1-9]\d*', '"Lease" : #', text)
     text = re.sub(r'\b[0-9a-f]{14,16}\b', "<lease>", text)
     text = re.sub(r'remaining\(\d+s\)', "remaining(#)", text)
@@ -149,13 +166,56 @@ class EtcdCtl(cases.Shared):
         self.assertNotIn(self.etcd.addr, members)
         done = real.etcdctl(self.a.etcd_url, "endpoint", "status", "--cluster")
         self.assertIn(self.a.etcd, done.stdout, done.stderr)
-        for args in (["compaction", "1"], ["defrag"], ["auth", "enable"], ["user", "list"], ["role", "list"],
-                     ["member", "add", "x", "--peer-urls", "http://127.0.0.1:1"],
-                     ["snapshot", "save", self.stack.path("snapshot")], ["endpoint", "hashkv"]):
+        for args in DENIED:
             with self.subTest(args):
-                done = real.etcdctl(self.a.etcd_url, *args)
+                done = real.etcdctl(self.a.etcd_url, *[a.replace("$FILE", self.stack.path("file")) for a in args])
                 self.assertIn("permission denied", done.stdout + done.stderr)
                 self.assertTrue(done.returncode != 0 or args[0] in ("defrag", "endpoint"))
+        self.assertNotEqual(0, real.etcdctl(self.a.etcd_url, "move-leader", "1").returncode)
+        self.assertEqual(0, real.etcdctl(self.a.etcd_url, "alarm", "disarm").returncode)  # there is none
+
+    def test_watch_interactively(self):
+        watch = self.stack.lines("watch-i", [real.find_program("etcdctl"), "--endpoints", self.a.etcd_url, "watch", "-i"])
+        for line in ("watch seen", "watch also/ --prefix", "watch range/a range/c"):
+            watch.tell(line)
+        keys = ("seen", "also/1", "range/b")
+
+        def shown(key):
+            """Whether the watch of this key has begun cannot be asked: put until one is shown."""
+            for s in (self.b, self.a):
+                real.etcdctl(s.etcd_url, "put", key, s.namespace)
+            try:
+                return watch.answer(1)
+            except real.StackError:
+                return None
+        for key in keys:
+            words = [real.wait_until(lambda: shown(key), "the watch shows " + key)]
+            while words[-1] != "a":
+                self.assertNotEqual("b", words[-1])
+                words.append(watch.answer())
+            self.assertIn(key, words)
+            real.etcdctl(self.a.etcd_url, "put", key, "fence")
+            while watch.answer() != "fence":
+                pass
+        watch.stop()
+
+    def test_mirrors(self):
+        """Out of a slice into an etcd of one's own, and from there into another slice."""
+        other = self.stack.etcd("mirror")
+        for key in ("m/1", "m/2"):
+            for s in (self.a, self.b):
+                real.etcdctl(s.etcd_url, "put", key, s.namespace)
+        mirror = [real.find_program("etcdctl"), "make-mirror", "--prefix", "m/"]
+        self.stack.process("mirror-out", [*mirror, "--endpoints", self.a.etcd_url, other.addr])
+        got = lambda url: real.etcdctl(url, "get", "m/", "--prefix").stdout
+        real.wait_until(lambda: got(other.url) == "m/1\na\nm/2\na\n", "the keys are there")
+        child = self.around[0]
+        self.stack.process("mirror-in", [*mirror, "--endpoints", other.url, child.etcd])
+        real.wait_until(lambda: got(child.etcd_url) == "m/1\na\nm/2\na\n", "they are in the other slice")
+        real.etcdctl(self.a.etcd_url, "put", "m/3", "later")
+        real.etcdctl(self.a.etcd_url, "del", "m/1")
+        real.wait_until(lambda: got(child.etcd_url) == "m/2\na\nm/3\nlater\n", "and what changes follows")
+        self.assertEqual("m/1\nb\nm/2\nb\n", got(self.b.etcd_url))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ static int log_fd, stderr_fd;
 static void ctl(const char *const *words)
 {
     char endpoint[64];
-    const char *argv[16] = {"etcdctl", "--endpoints", endpoint};
-    size_t n = 3;
+    const char *argv[16] = {"etcdctl", "--endpoints", endpoint, "--command-timeout=60s",
+                            "--dial-timeout=60s"};
+    size_t n = 5;
     snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", etcd.port);
     while (*words != NULL)
         argv[n++] = *words++;

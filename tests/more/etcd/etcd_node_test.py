@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node's etcd3, in three tenants at once."""
+"""Node's etcd3, in three tenants at once, on each version of etcd."""
 
 import os
 import shutil
@@ -7,20 +7,29 @@ import unittest
 
 import cases
 import stack as real
+from etcd_go_test import VERSIONS, choose
 
 
-class Node(cases.Shared):
-    use_nats = False
-    neighbours = ("a/child",)
+class Node(unittest.TestCase):
+    def setUp(self):
+        self.addCleanup(choose, None)
 
     def test_tenants_with_equal_names(self):
         node = shutil.which("node") or self.fail("node is not installed: apt-get install nodejs")
         program = os.path.join(real.ROOT, "tests", "more", "etcd", "node", "program.js")
-        running = [self.stack.process("node", [node, program, s.namespace, s.etcd_url], stdout_is_log=False)
-                   for s in (self.a, self.b, *self.around)]
-        for p in running:
-            real.wait_until(lambda: not p.running(), "the program ends", 120)
-            self.assertEqual((0, "OK\n"), (p.popen.returncode, p.out()), p.log())
+        for version in VERSIONS:
+            with self.subTest(version=version):
+                choose(version)
+                with real.Stack("node") as stack:
+                    store = stack.etcd()
+                    tenants = [stack.sidecar(n, store, args=("--view", "own")) for n in ("a", "b", "a/child")]
+                    running = [stack.process("node", [node, program, t.namespace, t.etcd_url], stdout_is_log=False)
+                               for t in tenants]
+                    for p in running:
+                        real.wait_until(lambda: not p.running(), "the program ends", 120)
+                        self.assertEqual((0, "OK\n"), (p.popen.returncode, p.out()), p.log())
+                    choose(None)
+                    cases.check_stored_keys(store)
 
 
 if __name__ == "__main__":
