@@ -5,6 +5,10 @@
  *
  *   to_up    PUB [P] S ' ' [P] [R ' '] n CRLF payload CRLF     [ ] is put in or left out;
  *   to_app   MSG  P  S ' ' e sid ' ' P [R ' '] n CRLF …        the rest is copied in one piece
+ *
+ * What is decided of a message depends on its line alone (but for what may be an acknowledgement).
+ * So while the next messages have the very same line, which is what a stream of events looks like,
+ * they get the very same mapped line: repeat() compares, copies and decides nothing again.
  */
 #include "nats/nats_plain.h"
 
@@ -17,7 +21,10 @@
 enum {
     VERB_BYTES = 4, /* "PUB ", "MSG " */
     CRLF_BYTES = 2,
-    STEP_BYTES = 32, /* a prefix that fits is copied whole: two vectors, no call */
+    STEP_BYTES = 32,          /* a prefix that fits is copied whole: two vectors, no call */
+    SLACK_BYTES = STEP_BYTES, /* of the output, behind what is written */
+    STEPS_MAX = 8,            /* above it memcpy is the faster one */
+    REPEATED_BYTES_MAX = STEPS_MAX * STEP_BYTES, /* of a mapped line */
     SIZE_DIGITS_MAX = 9,
 };
 _Static_assert(sizeof(struct subject_prefix) >= STEP_BYTES + sizeof(uint16_t),
@@ -96,21 +103,25 @@ static inline bool cut_tail(const uint8_t *p, const uint8_t *end, struct tail *r
     return true;
 }
 
+/* n bytes, eight at least. */
+static inline bool is_same(const void *a, const void *b, size_t n)
+{
+    const uint8_t *p = a, *q = b;
+    uint64_t x, y, differ = 0;
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+        memcpy(&x, p + i, sizeof x);
+        memcpy(&y, q + i, sizeof y);
+        differ |= x ^ y;
+    }
+    memcpy(&x, p + n - 8, sizeof x);
+    memcpy(&y, q + n - 8, sizeof y);
+    return (differ | (x ^ y)) == 0;
+}
+
 /* Prefixes have at least eight bytes: "b.e.~.~.~.~." is the shortest. */
 static inline bool starts_with(const uint8_t *p, const uint8_t *end, const struct subject_prefix *x)
 {
-    size_t n = x->n;
-    if ((size_t)(end - p) <= n || n < 8)
-        return false;
-    uint64_t a, b, differ = 0;
-    for (size_t i = 0; i + 8 <= n; i += 8) {
-        memcpy(&a, p + i, sizeof a);
-        memcpy(&b, x->text + i, sizeof b);
-        differ |= a ^ b;
-    }
-    memcpy(&a, p + n - 8, sizeof a);
-    memcpy(&b, x->text + n - 8, sizeof b);
-    return (differ | (a ^ b)) == 0;
+    return (size_t)(end - p) > x->n && x->n >= 8 && is_same(p, x->text, x->n);
 }
 
 /* The caller reserved STEP_BYTES more than n. */
@@ -120,23 +131,42 @@ static inline uint8_t *put_prefix(uint8_t *to, const struct subject_prefix *x)
     return to + x->n;
 }
 
-static inline uint8_t *put(uint8_t *to, const uint8_t *from, const uint8_t *end)
+/* n bytes, and up to STEP_BYTES - 1 more are read and written: no call for what is short. */
+static inline uint8_t *put_steps(uint8_t *to, const uint8_t *from, size_t n)
 {
-    memcpy(to, from, (size_t)(end - from));
-    return to + (end - from);
+    if (n > STEPS_MAX * STEP_BYTES)
+        memcpy(to, from, n);
+    else
+        for (size_t i = 0; i < n; i += STEP_BYTES)
+            memcpy(to + i, from + i, STEP_BYTES);
+    return to + n;
+}
+
+/* The same for bytes of the input: steps while they stay inside it. */
+static inline uint8_t *put(uint8_t *to, const uint8_t *from, const uint8_t *until, bool steps)
+{
+    size_t n = (size_t)(until - from);
+    if (steps)
+        return put_steps(to, from, n);
+    memcpy(to, from, n);
+    return to + n;
 }
 
 /* Room for a message of n bytes and its prefixes; NULL: no memory. */
 static inline uint8_t *room(struct buf *out, size_t n, const struct subject_prefix *x)
 {
-    return buf_reserve(out, n + 2 * (size_t)x->n + STEP_BYTES) == ERR_OK ? out->data + out->tail
-                                                                         : NULL;
+    return buf_reserve(out, n + 2 * (size_t)x->n + SLACK_BYTES) == ERR_OK ? out->data + out->tail
+                                                                          : NULL;
 }
 
-/* A publisher mostly says the same subject again: its class is looked up once a read. */
+/* The message before this one, and what was found out about it. */
 struct last {
-    struct span subject; /* in the input */
-    bool down;
+    const uint8_t *line, *payload, *end; /* in the input; end: behind its CR LF */
+    size_t mapped_at;                    /* bytes of output before it */
+    struct span subject;                 /* published; in the input */
+    struct nats_sub *sub;                /* delivered to, and counted there; NULL: not counted */
+    bool down;                           /* the subject's class */
+    bool has_reply;
 };
 
 static inline bool goes_down(const struct subject_map *map, struct last *last, struct span subject)
@@ -169,23 +199,28 @@ static inline const uint8_t *publish(struct nats_session *s, const uint8_t *p, c
     uint8_t *to = room(out, (size_t)(t.end - p), x);
     if (to == NULL)
         return NULL;
-    to = put(to, p, subject);
+    bool steps = end - t.end >= STEP_BYTES;
+    memcpy(to, p, VERB_BYTES);
+    to += VERB_BYTES;
     bool down = goes_down(&s->ns->map, last, span_of(subject, (size_t)(blank - subject)));
     uint8_t *class = to + s->ns->map.class_at;
     to = put_prefix(to, x);
     if (down)
         *class = 'd';
     if (t.reply != NULL) {
-        to = put_prefix(put(to, subject, t.reply), x);
+        to = put_prefix(put(to, subject, t.reply, steps), x);
         subject = t.reply;
     }
-    out->tail = (size_t)(put(to, subject, t.end) - out->data);
+    out->tail = (size_t)(put(to, subject, t.end, steps) - out->data);
+    last->payload = t.payload;
     return t.end;
 }
 
 /* Is it one of the application's many subscriptions without a maximum? Then it is counted. */
-static inline bool deliver(const struct nats_subs *subs, const uint8_t *sid, const uint8_t *sid_end)
+static inline bool deliver(const struct nats_subs *subs, const uint8_t *sid, const uint8_t *sid_end,
+                           struct nats_sub **ret_sub)
 {
+    *ret_sub = NULL;
     if (subs->n == 0)
         return true;
     struct nats_sub *sub = nats_subs_find(subs, span_of(sid, (size_t)(sid_end - sid)));
@@ -194,18 +229,19 @@ static inline bool deliver(const struct nats_subs *subs, const uint8_t *sid, con
     if ((sub->slices & 1) == 0 || sub->max != 0)
         return false;
     sub->delivered++;
+    *ret_sub = sub;
     return true;
 }
 
-static inline bool may_be_ack(const struct nats_ns *ns, const struct tail *t)
+static inline bool may_be_ack(const struct nats_ns *ns, const uint8_t *payload, uint32_t n)
 {
-    return t->reply == NULL && t->payload_bytes != 0 && t->payload[0] == '{' &&
-           t->payload_bytes <= LIMIT_NATS_PUB_ACK_BYTES &&
-           js_ack_look(ns, t->payload_bytes, span_of(t->payload, t->payload_bytes)) != JS_ACK_NOT;
+    return n != 0 && payload[0] == '{' && n <= LIMIT_NATS_PUB_ACK_BYTES &&
+           js_ack_look(ns, n, span_of(payload, n)) != JS_ACK_NOT;
 }
 
 /* One MSG at p, as above. */
-static inline const uint8_t *message(struct nats_session *s, const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *message(struct nats_session *s, const uint8_t *p, const uint8_t *end,
+                                     struct last *last)
 {
     const struct subject_prefix *x = &s->ns->map.slice[0];
     struct buf *out = &s->out[SIDE_APP];
@@ -219,22 +255,68 @@ static inline const uint8_t *message(struct nats_session *s, const uint8_t *p, c
         return p;
     sid += 2; /* without its letter */
     const uint8_t *blank = field_end(sid, end);
-    if (blank == NULL || !cut_tail(blank + 1, end, &t) ||
-        (t.reply != NULL && !starts_with(t.reply, t.size - 1, x)) || may_be_ack(s->ns, &t) ||
-        t.payload_bytes > LIMIT_READ_BYTES)
+    if (blank == NULL || !cut_tail(blank + 1, end, &t) || t.payload_bytes > LIMIT_READ_BYTES ||
+        (t.reply != NULL ? !starts_with(t.reply, t.size - 1, x)
+                         : may_be_ack(s->ns, t.payload, t.payload_bytes)))
         return p;
     uint8_t *to = room(out, (size_t)(t.end - p), x);
     if (to == NULL)
         return NULL;
-    if (!deliver(&s->subs, sid, blank))
+    if (!deliver(&s->subs, sid, blank, &last->sub))
         return p;
-    to = put(put(to, p, p + VERB_BYTES), subject, sid - 1);
+    bool steps = end - t.end >= STEP_BYTES;
+    memcpy(to, p, VERB_BYTES);
+    to = put(to + VERB_BYTES, subject, sid - 1, steps);
     if (t.reply != NULL) {
-        to = put(to, sid, blank + 1);
+        to = put(to, sid, blank + 1, steps);
         sid = t.reply + x->n;
     }
-    out->tail = (size_t)(put(to, sid, t.end) - out->data);
+    out->tail = (size_t)(put(to, sid, t.end, steps) - out->data);
+    last->payload = t.payload;
+    last->has_reply = t.reply != NULL;
     return t.end;
+}
+
+/* Does the message behind the last one have its very line, and lie in the input with as many bytes
+ * more as copies in steps may read? Lines differ near their end, if they do. */
+static inline bool is_repeated(const struct last *last, const uint8_t *end)
+{
+    const uint8_t *p = last->end;
+    size_t line = (size_t)(last->payload - last->line);
+    return end - p >= p - last->line + STEP_BYTES && is_same(p + line - 8, last->payload - 8, 8) &&
+           is_same(p, last->line, line);
+}
+
+/* Passes the messages of which that is true, until the high mark. How many there were. */
+static size_t repeat(struct nats_session *s, enum nats_side to_side, const uint8_t *end,
+                     const struct last *last)
+{
+    struct buf *out = &s->out[to_side];
+    const uint8_t *p = last->end;
+    size_t line = (size_t)(last->payload - last->line), body = (size_t)(p - last->payload);
+    size_t len = buf_len(out), mapped = len - last->mapped_at - body, n = 0;
+    if (len >= LIMIT_OUT_HIGH_BYTES || mapped > REPEATED_BYTES_MAX)
+        return 0;
+    size_t most = ((size_t)(end - p) - STEP_BYTES) / (line + body);
+    size_t fit = (LIMIT_OUT_HIGH_BYTES - 1 - len) / (mapped + body) + 1;
+    most = most < fit ? most : fit;
+    if (buf_reserve(out, most * (mapped + body) + SLACK_BYTES) != ERR_OK)
+        return 0;
+    bool look = to_side == SIDE_APP && !last->has_reply;
+    uint8_t text[REPEATED_BYTES_MAX + STEP_BYTES]; /* a copy: steps reach over what they read */
+    memcpy(text, buf_span(out).p + last->mapped_at, mapped);
+    uint8_t *to = out->data + out->tail;
+    for (; n < most && is_same(p, last->line, line); n++, p += body) {
+        p += line;
+        if (p[body - 2] != '\r' || p[body - 1] != '\n' ||
+            (look && may_be_ack(s->ns, p, (uint32_t)(body - CRLF_BYTES))))
+            break;
+        to = put_steps(put_steps(to, text, mapped), p, body);
+    }
+    out->tail = (size_t)(to - out->data);
+    if (last->sub != NULL)
+        last->sub->delivered += n;
+    return n;
 }
 
 /* Between messages, nothing gathered, and no +OK to be counted for each publish. */
@@ -251,18 +333,22 @@ bool nats_plain_pass(struct nats_session *s, enum nats_side from, struct span *i
     if (!may_pass(s, from))
         return false;
     bool up = from == SIDE_APP;
-    const struct buf *out = &s->out[up ? SIDE_UP : SIDE_APP];
+    enum nats_side to = up ? SIDE_UP : SIDE_APP;
     const uint8_t *p = in->p, *end = in->p + in->n;
     struct last last = {0};
     uint64_t n = 0;
-    while (p < end && buf_len(out) < LIMIT_OUT_HIGH_BYTES) {
-        const uint8_t *next = up ? publish(s, p, end, &last) : message(s, p, end);
+    while (p < end && buf_len(&s->out[to]) < LIMIT_OUT_HIGH_BYTES) {
+        last.line = p;
+        last.mapped_at = buf_len(&s->out[to]);
+        const uint8_t *next = up ? publish(s, p, end, &last) : message(s, p, end, &last);
         if (next == NULL)
             *ret_error = ERR_NOMEM;
         if (next == NULL || next == p)
             break;
-        p = next;
-        n++;
+        last.end = next;
+        size_t again = is_repeated(&last, end) ? repeat(s, to, end, &last) : 0;
+        n += 1 + again;
+        p = next + again * (size_t)(next - p);
     }
     count(s->ns->counters, up ? COUNTER_NATS_MSGS_TO_UP : COUNTER_NATS_MSGS_TO_APP, n);
     *in = span_skip(*in, (size_t)(p - in->p));

@@ -37,7 +37,7 @@ static void put_payload(struct rng *rng, struct buf *b, size_t n)
         put(b, "0123456789abcdef");
     buf_truncate(b, begin + n);
     /* Mostly right: a wrong end is the end of the connection. */
-    put(b, rng_below(rng, 30) == 0 ? ANY(rng, ends) : "\r\n");
+    put(b, rng_below(rng, 60) == 0 ? ANY(rng, ends) : "\r\n");
 }
 
 /* Digits of n, sometimes not as one writes them. Returns what they mean. */
@@ -71,6 +71,22 @@ static void put_end(struct rng *rng, struct buf *b)
     put(b, rng_below(rng, 25) == 0 ? ANY(rng, odd) : "\r\n");
 }
 
+/* What a message's line ends with, its payload, and often the same line again with others. */
+static void put_rest(struct rng *rng, struct buf *b, size_t begin)
+{
+    size_t n = put_size(rng, b);
+    put_end(rng, b);
+    size_t line = buf_len(b) - begin;
+    put_payload(rng, b, n);
+    if (n > LIMIT_READ_BYTES || rng_below(rng, 2) == 0)
+        return;
+    for (size_t again = rng_below(rng, 8); again > 0; again--) {
+        assert_int_equal(buf_reserve(b, line), ERR_OK);
+        assert_int_equal(buf_append(b, span_of(buf_span(b).p + begin, line)), ERR_OK);
+        put_payload(rng, b, n);
+    }
+}
+
 static void app_line(struct rng *rng, struct buf *b)
 {
     static const char *const verbs[] = {"PUB", "PUB", "PUB", "PUB", "PUB", "PUB", "pub", "HPUB"};
@@ -86,6 +102,7 @@ static void app_line(struct rng *rng, struct buf *b)
         return;
     }
     const char *verb = ANY(rng, verbs);
+    size_t begin = buf_len(b);
     put_field(rng, b, verb);
     put_field(rng, b, ANY(rng, subjects));
     if (rng_below(rng, 3) == 0)
@@ -94,9 +111,7 @@ static void app_line(struct rng *rng, struct buf *b)
         put(b, "12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
         return;
     }
-    size_t n = put_size(rng, b);
-    put_end(rng, b);
-    put_payload(rng, b, n);
+    put_rest(rng, b, begin);
 }
 
 static void up_line(struct rng *rng, struct buf *b)
@@ -115,14 +130,13 @@ static void up_line(struct rng *rng, struct buf *b)
         put(b, ANY(rng, others));
         return;
     }
+    size_t begin = buf_len(b);
     put_field(rng, b, rng_below(rng, 20) == 0 ? "msg" : "MSG");
     put_field(rng, b, rng_below(rng, 2) == 0 ? subjects[0] : ANY(rng, subjects));
     put_field(rng, b, rng_below(rng, 2) == 0 ? sids[0] : ANY(rng, sids));
     if (rng_below(rng, 3) == 0)
         put_field(rng, b, rng_below(rng, 2) == 0 ? replies[0] : ANY(rng, replies));
-    size_t n = put_size(rng, b);
-    put_end(rng, b);
-    put_payload(rng, b, n);
+    put_rest(rng, b, begin);
 }
 
 static void open_after_hello(struct stage *t, bool subtree)
@@ -219,10 +233,41 @@ static void plain_messages_take_the_short_way(void **state)
     stage_close(&t);
 }
 
+/* More of one line than the high mark allows: nothing passes above it, and nothing is lost. */
+static void a_long_run_stops_at_the_high_mark(void **state)
+{
+    (void)state;
+    struct buf said = {0}, want = {0};
+    struct stage t;
+    for (int i = 0; i < 20000; i++) {
+        char body[32];
+        (void)snprintf(body, sizeof body, "foo 6\r\n%06d\r\n", i);
+        put(&said, "PUB ");
+        put(&said, body);
+        put(&want, "PUB bh.e.a.~.~.~.");
+        put(&want, body);
+    }
+    open_after_hello(&t, false);
+    struct span in = buf_span(&said);
+    enum err e = ERR_OK;
+    assert_true(nats_plain_pass(t.session, SIDE_APP, &in, &e));
+    size_t passed = buf_len(nats_session_out(t.session, SIDE_UP));
+    assert_in_range(passed, LIMIT_OUT_HIGH_BYTES, LIMIT_OUT_HIGH_BYTES + 40);
+    assert_false(nats_plain_pass(t.session, SIDE_APP, &in, &e));
+    stage_listen(&t);
+    assert_int_equal(stage_say(&t, SIDE_APP, in), ERR_OK);
+    assert_span_equal(buf_span(&t.heard[SIDE_UP]), buf_span(&want));
+    assert_int_equal(t.counters.n[COUNTER_NATS_MSGS_TO_UP], 20000);
+    stage_close(&t);
+    buf_deinit(&said);
+    buf_deinit(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_messages_take_the_short_way),
+        cmocka_unit_test(a_long_run_stops_at_the_high_mark),
         cmocka_unit_test(the_short_way_says_what_the_long_one_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
