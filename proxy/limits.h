@@ -117,6 +117,9 @@ enum {
      * API server gives a webhook 10 s at most. */
     LIMIT_WEB_HEAD_MS = 5000,
     LIMIT_WEB_REQUEST_MS = 10000,
+    /* A connection that has not asked anything yet, TLS handshake included. Clients connect when
+     * they have something to ask; a spare one of Go's pool is made anew. */
+    LIMIT_WEB_FIRST_MS = 20000,
     /* How often connections that are slow or idle are looked for. */
     LIMIT_WEB_SWEEP_MS = 500,
     /* Bodies of all requests that are being read, bytes: eight of the largest reviews. */

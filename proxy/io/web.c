@@ -32,7 +32,7 @@ struct web_conn {
     size_t held;       /* counted in web->held */
     size_t answered;   /* bytes, since the last read */
     uint64_t since_ms; /* the request's first byte, or the last answer */
-    bool in_body, is_busy, is_ending;
+    bool in_body, is_busy, is_ending, was_asked;
 };
 
 struct web {
@@ -97,6 +97,7 @@ static void answer(struct web_conn *c)
     struct web_answer a = {.status = 200};
     struct buf out = {0};
     w->stats.requests_total++;
+    c->was_asked = true;
     w->options.answer(w->options.arg, &q, &a);
     struct http1_response r = {.status = a.status,
                                .content_type = a.content_type,
@@ -272,7 +273,10 @@ static void sweep_one(struct web_conn *c, uint64_t now)
     if (c->is_ending)
         return; /* tcp has a time for it */
     if (!c->is_busy) {
-        if (age >= c->web->options.idle_ms)
+        uint64_t idle_ms = c->web->options.idle_ms;
+        if (!c->was_asked && idle_ms > LIMIT_WEB_FIRST_MS)
+            idle_ms = LIMIT_WEB_FIRST_MS;
+        if (age >= idle_ms)
             tcp_close(&c->tcp);
         return;
     }

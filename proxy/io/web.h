@@ -9,10 +9,11 @@
  *
  * Bounded: a head by http1, a body by body_max, all bodies that are being read by
  * LIMIT_WEB_HELD_BYTES; a head must be there after LIMIT_WEB_HEAD_MS, the whole request after
- * LIMIT_WEB_REQUEST_MS, and a connection may be idle for idle_ms. Input is not read while output
- * waits for a slow peer; where there are no bodies, one read's worth of pipelined requests whose
- * answers are larger than LIMIT_OUT_HIGH_BYTES ends the connection, so that nobody holds up the
- * loop.
+ * LIMIT_WEB_REQUEST_MS, and a connection may be idle for idle_ms,
+ * before its first request for LIMIT_WEB_FIRST_MS, so that silent ones do not take the places.
+ * Input is not read while output waits for a slow peer; where there are no bodies, one read's worth
+ * of pipelined requests whose answers are larger than LIMIT_OUT_HIGH_BYTES ends the connection, so
+ * that nobody holds up the loop.
  *
  * web_drain: answers say Connection: close and end their connection; new connections are still
  * taken, because the API server may not know yet. web_stop: no new ones, and those that are idle

@@ -168,6 +168,68 @@ class Webhook(unittest.TestCase):
         wait_until(lambda: "\nbulkhead_injector_connections 0\n" in self.injector.get("/metrics")[1],
                    "every connection is gone")
 
+    def test_half_closed_connections_are_answered(self):
+        """TLS knows it too: a close_notify behind the request, and the socket's own half close."""
+        body = changed().encode()
+        data = self.http(body, f"Content-Length: {len(body)}")
+        with socket.create_connection(self.injector.webhook, 30) as plain:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = self.injector.tls().wrap_bio(incoming, outgoing, server_hostname="localhost")
+            def step(call):
+                while True:
+                    try:
+                        return call()
+                    except ssl.SSLWantReadError:
+                        plain.sendall(outgoing.read())
+                        received = plain.recv(65536)
+                        incoming.write(received) if received else incoming.write_eof()
+            step(tls.do_handshake)
+            tls.write(data)
+            try:
+                tls.unwrap()  # writes the close_notify
+            except ssl.SSLWantReadError:
+                pass
+            plain.sendall(outgoing.read())
+            plain.shutdown(socket.SHUT_WR)
+            got = b""
+            while chunk := plain.recv(65536):
+                got += chunk
+            self.assertGreater(len(got), 1000)  # the answer, which this end cannot read any more
+
+    def test_garbage_for_tls(self):
+        for after in (0, 1):
+            plain = socket.create_connection(self.injector.webhook, 30)
+            raw = plain
+            if after:
+                s = self.injector.tls().wrap_socket(plain, server_hostname="localhost")
+                raw = socket.socket(fileno=s.detach())
+            with raw:
+                raw.settimeout(30)
+                raw.sendall(b"\x17\x03\x03\x00\x20" + b"g" * 4096)
+                with self.assertRaises(ConnectionResetError):
+                    while raw.recv(65536):
+                        pass
+                    raise ConnectionResetError  # an alert and an end are as good
+        self.assertEqual(self.injector.post(changed())[0], 200)
+
+    def test_a_chunked_review_that_never_ends(self):
+        piece = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        answer = b""
+        with socket.create_connection(self.injector.webhook, 30) as plain, \
+                self.injector.tls().wrap_socket(plain, server_hostname="localhost") as s:
+            s.sendall(self.http(b"", "Transfer-Encoding: chunked"))
+            try:
+                for _ in range(64):
+                    s.sendall(piece)
+            except OSError:
+                pass
+            try:
+                answer = s.recv(100)
+            except OSError:
+                pass
+        self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1.1 413 "), answer)
+        wait_until(lambda: "\nbulkhead_injector_connections 0\n" in self.injector.get("/metrics")[1], "it is closed")
+
     def test_tls(self):
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.load_verify_locations(self.injector.cert)
@@ -272,10 +334,21 @@ class Life(unittest.TestCase):
         injector.send_signal(15)
         self.assertEqual(injector.popen.wait(15), 0)
 
+    def test_a_flood_of_connections_is_refused_and_passes(self):
+        injector = self.start(args=("--max-connections", "20"))
+        flood = [socket.create_connection(injector.webhook, 30) for _ in range(300)]
+        wait_until(lambda: "\nbulkhead_injector_connections_total 20\n" in injector.get("/metrics")[1], "all places are taken")
+        self.assertEqual(injector.get("/livez")[0], 200)
+        for s in flood:
+            s.close()
+        wait_until(lambda: "\nbulkhead_injector_connections 0\n" in injector.get("/metrics")[1], "they are gone")
+        self.assertEqual(injector.post(changed())[0], 200)
+        injector.finish()
+
     def test_connections_are_limited_and_many_are_served(self):
         injector = self.start(args=("--max-connections", "50"))
         held = [injector.connect() for _ in range(50)]
-        threads = [threading.Thread(target=c.connect) for c in held]
+        threads = [threading.Thread(target=injector.post, args=(changed(),), kwargs={"connection": c}) for c in held]
         for t in threads:
             t.start()
         for t in threads:
