@@ -214,20 +214,23 @@ def _is_filled(scenario):
     return scenario.plane == "etcd" and scenario.program == "" and scenario.view in ("", "foreign")
 
 
-def fill(plan, scenario, targets):
-    """Writes the keys that Ranges will read, through every target. Rounds, empty but for errors."""
+def fill(plan, scenario, targets, st=None):
+    """Writes the keys that Ranges will read, through every target, and, given the stack, lets etcd
+    settle. Rounds, empty but for errors."""
     errors = []
     for t in targets if _is_filled(scenario) else []:
         done = load(plan, scenario, t, 0, 0, ("--fill", "1", "--inflight", "16"))
         if "error" in done:
             errors.append({t.name: done})
+    if st is not None and scenario.settled and _is_filled(scenario):
+        st.settle_etcd()
     return errors
 
 
 def run_load(plan, scenario):
     with stack.Stack(plan.binaries) as st:
         targets = targets_of(scenario)(st, plan, scenario)
-        errors = fill(plan, scenario, targets)
+        errors = fill(plan, scenario, targets, st)
         if errors:
             return {"rounds": errors}
         if not targets:
