@@ -39,6 +39,9 @@ enum {
     /* The window of one request: requests are small, and a stream of many tiny ones grows when it
      * is mapped, so less of it is taken in ahead. */
     LIMIT_H2_REQUEST_WINDOW = 256 * 1024,
+    /* Bytes of a stream's window are given back together, from so many on. HTTP/2 tells the sender
+     * at half a window, so with less than that held back it never waits for us. */
+    LIMIT_H2_GIVE_BYTES = 32 * 1024,
     /* Answers to the PING with which gRPC for Go measures bandwidth after every message: at most
      * one in this time. Long enough to save most of them, short beside what it measures for. */
     LIMIT_PING_ACK_MS = 10,

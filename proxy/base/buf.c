@@ -37,12 +37,15 @@ enum err buf_grow(struct buf *b, size_t n)
     size_t cap = b->cap < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : b->cap;
     while (cap - len < n)
         cap *= 2;
-    uint8_t *data = malloc(cap);
+    /* The allocator can often move pages instead of bytes, or need not move anything. */
+    uint8_t *data = b->head == 0 ? realloc(b->data, cap) : malloc(cap);
     if (data == NULL)
         return ERR_NOMEM;
-    if (len != 0)
-        memcpy(data, b->data + b->head, len);
-    free(b->data);
+    if (b->head != 0) {
+        if (len != 0)
+            memcpy(data, b->data + b->head, len);
+        free(b->data);
+    }
     *b = (struct buf){.data = data, .head = 0, .tail = len, .cap = cap};
     return ERR_OK;
 }

@@ -253,6 +253,12 @@ static void recv_headers(struct h2_client *c, const nghttp2_frame *frame)
         s->handler->on_trailers(s, fields);
 }
 
+static void note_end(struct h2_up_stream *s)
+{
+    if (s != NULL)
+        s->ended = true;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2_client *c = arg;
@@ -260,12 +266,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_HEADERS:
         recv_headers(c, frame);
         break;
-    case NGHTTP2_DATA: {
-        struct h2_up_stream *s = stream_of(session, frame->hd.stream_id);
-        if (s != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-            s->ended = true;
+    case NGHTTP2_DATA:
+        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+            note_end(stream_of(session, frame->hd.stream_id));
         break;
-    }
     case NGHTTP2_SETTINGS:
         if (c->state == H2_CLIENT_GREETING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
             c->state = H2_CLIENT_USABLE;
@@ -298,10 +302,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p,
                          size_t n, void *arg)
 {
-    (void)flags, (void)arg;
+    (void)flags;
+    struct h2_conn *c = arg;
     struct h2_up_stream *s = stream_of(session, id);
-    if (nghttp2_session_consume_connection(session, n) != 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    c->arrived += n;
     if (s == NULL)
         return nghttp2_session_consume_stream(session, id, n) == 0 ? 0
                                                                    : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -316,6 +320,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     if (s == NULL)
         return 0;
     struct h2_client *c = s->client;
+    h2_conn_settle(&c->conn);
     unlink_stream(s);
     s->handler->on_closed(s, code);
     end_if_done(c);

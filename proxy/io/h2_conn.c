@@ -11,6 +11,7 @@ enum {
     /* A write is made of pieces until it has as many bytes as one read; the last goes over. */
     SCRATCH_BYTES = LIMIT_READ_BYTES + 2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES),
     FIELD_HEAD_BYTES = 7,
+    LEND_BYTES = 4 * 1024, /* from here on a copy costs more than one more piece of a writev() */
 };
 
 static void flush_all(struct loop_task *task);
@@ -33,8 +34,13 @@ void h2_hub_deinit(struct h2_hub *hub)
 /* -- reading -- */
 bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error)
 {
+    c->arrived = 0;
     ssize_t n = nghttp2_session_mem_recv(c->session, in.p, in.n);
     h2_conn_touch(c);
+    if (n >= 0 && c->arrived != 0) {
+        int e = nghttp2_session_consume_connection(c->session, c->arrived);
+        n = e == 0 ? n : e;
+    }
     if (n >= 0)
         return true;
     *ret_error = (int)n;
@@ -115,13 +121,37 @@ void h2_conn_touch(struct h2_conn *c)
     loop_later(c->hub->loop, &c->hub->flush, flush_all);
 }
 
-static bool scratch_send(struct h2_conn *c)
+static size_t out_bytes(const struct h2_hub *hub)
+{
+    return hub->scratch_n + hub->lent_bytes;
+}
+
+static void out_forget(struct h2_hub *hub)
+{
+    hub->scratch_n = hub->lent_n = hub->lent_bytes = 0;
+}
+
+/* Scratch memory and lent pieces in turn. */
+static bool out_send(struct h2_conn *c)
 {
     struct h2_hub *hub = c->hub;
-    size_t n = hub->scratch_n;
-    hub->scratch_n = 0;
-    count(&hub->loop->counters, c->tx, n);
-    return tcp_write(&c->tcp, span_of(hub->scratch, n)) == ERR_OK;
+    struct span pieces[2 * H2_LENT_MAX + 1];
+    size_t n = 0, from = 0;
+    for (size_t i = 0; i < hub->lent_n; i++) {
+        pieces[n++] = span_of(hub->scratch + from, hub->lent[i].at - from);
+        pieces[n++] = hub->lent[i].bytes;
+        from = hub->lent[i].at;
+    }
+    pieces[n++] = span_of(hub->scratch + from, hub->scratch_n - from);
+    count(&hub->loop->counters, c->tx, out_bytes(hub));
+    out_forget(hub);
+    return tcp_writev(&c->tcp, pieces, n) == ERR_OK;
+}
+
+void h2_conn_settle(struct h2_conn *c)
+{
+    if (c->hub->lent_n != 0 && !out_send(c))
+        h2_conn_end(c);
 }
 
 /* Append to the scratch memory, sending what is there when it would not fit. */
@@ -136,9 +166,22 @@ static bool scratch_append(struct h2_conn *c, const uint8_t *p, size_t n)
         hub->scratch_n += part;
         p += part;
         n -= part;
-        if (n != 0 && !scratch_send(c))
+        if (n != 0 && !out_send(c))
             return false;
     }
+    return true;
+}
+
+/* The first n bytes of b go out as they lie. */
+static bool lend(struct h2_conn *c, struct buf *b, size_t n)
+{
+    struct h2_hub *hub = c->hub;
+    if (hub->lent_n == H2_LENT_MAX && !out_send(c))
+        return false;
+    hub->lent[hub->lent_n].at = hub->scratch_n;
+    hub->lent[hub->lent_n].bytes = span_head(buf_span(b), n);
+    hub->lent_n++;
+    hub->lent_bytes += n;
     return true;
 }
 
@@ -146,13 +189,13 @@ static bool scratch_append(struct h2_conn *c, const uint8_t *p, size_t n)
 static bool fill(struct h2_conn *c, bool *ret_more)
 {
     *ret_more = true;
-    while (c->hub->scratch_n < LIMIT_READ_BYTES) {
+    while (out_bytes(c->hub) < LIMIT_READ_BYTES) {
         const uint8_t *p = NULL;
-        size_t before = c->hub->scratch_n;
+        size_t before = out_bytes(c->hub);
         ssize_t n = nghttp2_session_mem_send(c->session, &p);
         if (n < 0)
             return false;
-        if (n == 0 && c->hub->scratch_n == before) {
+        if (n == 0 && out_bytes(c->hub) == before) {
             *ret_more = false;
             return true;
         }
@@ -166,16 +209,21 @@ static void flush(struct h2_conn *c)
 {
     if (c->session == NULL || c->ending)
         return;
+    struct h2_hub *hub = c->hub;
     bool more = true;
+    size_t high = LIMIT_OUT_HIGH_BYTES;
     if (nghttp2_session_want_write(c->session) && !answer_measuring_ping(c)) {
         h2_conn_end(c);
         return;
     }
-    while (more && tcp_queued(&c->tcp) <= LIMIT_OUT_HIGH_BYTES) {
+    while (more && tcp_queued(&c->tcp) <= high) {
         bool ok = fill(c, &more);
-        if (ok && c->hub->scratch_n != 0)
-            ok = scratch_send(c);
-        c->hub->scratch_n = 0;
+        /* What the socket does not take of a lent piece is copied. The rest of such a body lies
+         * well where it is until the socket has room again. */
+        high = hub->lent_n != 0 ? 0 : LIMIT_OUT_HIGH_BYTES;
+        if (ok && out_bytes(hub) != 0)
+            ok = out_send(c);
+        out_forget(hub);
         if (!ok) {
             h2_conn_end(c);
             return;
@@ -302,13 +350,16 @@ int h2_body_move(struct h2_conn *c, struct h2_body *b, const uint8_t *frame_head
 {
     /* nghttp2 would go on through a whole window: stop where flush() looks at the socket's queue.
      */
-    if (c->hub->scratch_n >= LIMIT_READ_BYTES)
+    if (out_bytes(c->hub) >= LIMIT_READ_BYTES || tcp_queued(&c->tcp) > LIMIT_OUT_HIGH_BYTES)
         return NGHTTP2_ERR_WOULDBLOCK;
+    bool lends = n >= LEND_BYTES && c->tcp.tls == NULL; /* TLS copies in any case */
     if (!scratch_append(c, frame_head, FRAME_HEAD_BYTES) ||
-        !scratch_append(c, buf_span(b->bytes).p, n))
+        !(lends ? lend(c, b->bytes, n) : scratch_append(c, buf_span(b->bytes).p, n)))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     buf_consume(b->bytes, n);
-    return 0;
+    /* Its owner may release what is empty. */
+    bool is_settled = buf_len(b->bytes) != 0 || c->hub->lent_n == 0 || out_send(c);
+    return is_settled ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 void h2_body_resume(struct h2_conn *c, int32_t stream_id, struct h2_body *b)

@@ -6,7 +6,8 @@
  *   socket readable ─> tcp ─> nghttp2_session_mem_recv ─> callbacks of h2_server / h2_client
  *                                                              │ submit, resume, consume
  *                                                              v
- *   end of the turn: hub ─> every touched session: nghttp2_session_mem_send ─> scratch ─> tcp_write
+ *   end of the turn: hub ─> every touched session: nghttp2_session_mem_send ─> scratch ─>
+ * tcp_writev large bodies: lent, as they lie ─┘
  *
  * Nothing is written from a callback. Whoever touches a session calls h2_conn_touch(); at the end
  * of the loop turn all that was produced by all reads of the turn goes out with one write a
@@ -37,14 +38,23 @@ struct h2_conn;
 
 enum { H2_FIELDS_MAX = 100 }; /* header fields of one block; etcd's clients send about ten */
 
+enum { H2_LENT_MAX = 32 }; /* pieces of bodies in one write */
+
 /* One a plane: the scratch memory that all its sessions share, and the list of touched ones. */
 struct h2_hub {
     struct loop *loop;          /* shares */
     struct tls_context *tls_up; /* shares; for https:// upstreams */
     struct loop_task flush;
     struct h2_conn *touched, **touched_end; /* in the order in which they were touched */
-    uint8_t *scratch;                       /* owned; H2_SCRATCH_BYTES */
+    /* The next write: scratch memory, and between it what is lent. A piece is borrowed from the
+     * body that it was taken from, and written before that one changes or goes. */
+    uint8_t *scratch; /* owned; SCRATCH_BYTES */
     size_t scratch_n;
+    struct {
+        size_t at; /* so much of the scratch memory goes before it */
+        struct span bytes;
+    } lent[H2_LENT_MAX];
+    size_t lent_n, lent_bytes;
 };
 
 /* ERR_NOMEM. deinit is safe on zeroed memory. */
@@ -59,6 +69,7 @@ struct h2_conn {
     bool owes_ping;            /* the answer to a measuring PING */
     uint64_t ping_answered_ms; /* when one was given last */
     bool touched, ending;
+    size_t arrived;      /* bytes of DATA in this read: of the connection's window */
     enum counter rx, tx; /* bytes read and written are counted there */
     /* The header block being received: HTTP/2 never interleaves two on one connection. */
     struct buf block;
@@ -69,6 +80,8 @@ struct h2_conn {
 /* Hand bytes to the session of a connection that is not ending. False: it cannot go on and is being
  * ended; *ret_error is nghttp2's. What nghttp2 answers with a GOAWAY of its own is no such case. */
 bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error) ATTR_MUST_USE;
+/* A stream closes: what is lent of its body is written first. */
+void h2_conn_settle(struct h2_conn *c);
 /* Something was submitted, resumed or consumed: flush at the end of this turn. */
 void h2_conn_touch(struct h2_conn *c);
 /* Give n bytes of a stream's receive window back. */
@@ -109,8 +122,8 @@ struct h2_body {
     bool deferred;     /* nghttp2 was told to wait: resume when bytes or the end arrive */
 };
 
-/* The two halves of a data provider that copies nothing twice: how much goes into the next frame,
- * and moving it from the body to the scratch memory (nghttp2_send_data_callback). */
+/* The two halves of a data provider: how much goes into the next frame, and moving it out of the
+ * body (nghttp2_send_data_callback): a little is copied to the scratch memory, much is lent. */
 ssize_t h2_body_pull(struct h2_body *b, size_t max, uint32_t *flags);
 int h2_body_move(struct h2_conn *c, struct h2_body *b, const uint8_t *frame_head, size_t n);
 void h2_body_resume(struct h2_conn *c, int32_t stream_id, struct h2_body *b);

@@ -244,8 +244,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 
 static int on_end_stream(nghttp2_session *session, const nghttp2_frame *frame, struct h2_server *s)
 {
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+        return 0;
     struct h2_app_stream *a = stream_of(session, frame->hd.stream_id);
-    if (a == NULL || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+    if (a == NULL)
         return 0;
     a->request_ended = true;
     if (a->has_length && a->body_left != 0)
@@ -315,8 +317,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     (void)flags;
     struct h2_server *s = arg;
     struct h2_app_stream *a = stream_of(session, id);
-    if (nghttp2_session_consume_connection(session, n) != 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    s->conn.arrived += n;
     if (a == NULL)
         return nghttp2_session_consume_stream(session, id, n) == 0 ? 0
                                                                    : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -333,6 +334,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     struct h2_app_stream *a = stream_of(session, id);
     if (a == NULL)
         return 0;
+    h2_conn_settle(&a->server->conn);
     if (a->request_ended)
         remember_ended(a->server, id);
     detach(a, code);

@@ -332,6 +332,29 @@ enum err tcp_write_raw(struct tcp *t, struct span s)
     return send_queue(t);
 }
 
+enum err tcp_writev(struct tcp *t, const struct span *pieces, size_t n)
+{
+    uv_buf_t b[TCP_PIECES_MAX];
+    size_t taken = 0;
+    CHECK(n <= TCP_PIECES_MAX);
+    if (n > 1 && t->failed == 0 && t->tls == NULL && t->state == TCP_STATE_OPEN &&
+        t->send == NULL) {
+        for (size_t i = 0; i < n; i++)
+            b[i] = uv_buf_init((char *)(uintptr_t)pieces[i].p, (unsigned)pieces[i].n);
+        int r = uv_try_write(&t->u.stream, b, (unsigned)n);
+        if (r < 0 && r != UV_EAGAIN)
+            tcp_fail(t, r); /* the rest is dropped */
+        taken = r > 0 ? (size_t)r : 0;
+    }
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        size_t skip = taken < pieces[i].n ? taken : pieces[i].n;
+        taken -= skip;
+        e = tcp_write(t, span_skip(pieces[i], skip));
+    }
+    return e;
+}
+
 size_t tcp_queued(const struct tcp *t)
 {
     size_t n = buf_len(&t->queue);

@@ -59,6 +59,8 @@ struct tcp_handler {
     void (*on_closed)(struct tcp *t);
 };
 
+enum { TCP_PIECES_MAX = 80 }; /* of one tcp_writev() */
+
 enum tcp_state {
     TCP_STATE_NEW,
     TCP_STATE_CONNECTING,
@@ -120,6 +122,8 @@ void tcp_read(struct tcp *t, bool on);
  * through on_end; after one, and after tcp_close, bytes are dropped. ERR_NOMEM: some or all of s is
  * lost, close. */
 enum err tcp_write(struct tcp *t, struct span s) ATTR_MUST_USE;
+/* The same of n pieces in one write, at most TCP_PIECES_MAX; empty ones are allowed. */
+enum err tcp_writev(struct tcp *t, const struct span *pieces, size_t n) ATTR_MUST_USE;
 /* Bytes not yet taken by the kernel. */
 size_t tcp_queued(const struct tcp *t);
 /* Close now; queued output is lost. Idempotent; nothing happens to a NEW one. */

@@ -265,6 +265,32 @@ static void one_long_write_arrives_whole(void **state)
     world_end(w);
 }
 
+static void pieces_go_out_in_order_however_much_the_socket_takes(void **state)
+{
+    (void)state;
+    struct world *w = world_connected("127.0.0.1:0");
+    size_t total = 8 * MIB, at = 0;
+    uint8_t *p = malloc(total);
+    assert_non_null(p);
+    for (size_t i = 0; i < total; i++)
+        p[i] = stream_byte(i);
+    while (at < total) {
+        struct span pieces[TCP_PIECES_MAX];
+        for (size_t i = 0; i < TCP_PIECES_MAX; i++) { /* none, 9 and 16384 bytes in turn */
+            size_t n = i % 3 == 0 ? 0 : i % 3 == 1 ? 9 : 16384;
+            pieces[i] = span_of(p + at, n < total - at ? n : total - at);
+            at += pieces[i].n;
+        }
+        assert_int_equal(tcp_writev(&w->client.t, pieces, TCP_PIECES_MAX), ERR_OK);
+    }
+    assert_true(tcp_queued(&w->client.t) > 0);
+    memset(p, 0, total); /* what was not sent was copied */
+    free(p);
+    WAIT_FOR(&w->l, w->server.bytes == total);
+    expect_stream(&w->server, total);
+    world_end(w);
+}
+
 /* A plain blocking socket, for what libuv would not do. */
 static int raw_connect(const struct addr *a)
 {
@@ -531,6 +557,7 @@ int main(void)
         cmocka_unit_test(bytes_that_trickle_arrive_in_order),
         cmocka_unit_test(a_slow_reader_is_waited_for_with_a_bounded_queue),
         cmocka_unit_test(one_long_write_arrives_whole),
+        cmocka_unit_test(pieces_go_out_in_order_however_much_the_socket_takes),
         cmocka_unit_test(a_reset_is_reported_once_after_what_came_before),
         cmocka_unit_test(a_half_closed_peer_still_gets_its_answer),
         cmocka_unit_test(a_failed_write_is_reported_later_and_last_words_are_heard_first),

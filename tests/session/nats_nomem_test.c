@@ -34,7 +34,9 @@ static void *sweep_calloc(size_t n, size_t size)
 
 static void *sweep_realloc(void *p, size_t n)
 {
-    return fails() ? NULL : realloc(p, n);
+    if (fails())
+        return NULL;
+    return p == NULL ? count_in(malloc(n)) : realloc(p, n);
 }
 
 static void sweep_free(void *p)
