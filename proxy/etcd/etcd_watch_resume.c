@@ -258,6 +258,11 @@ static bool read_number(struct span message, uint32_t number, uint64_t *ret_v)
     struct pb_item it;
     *ret_v = 0;
     while (p != end) {
+        const uint8_t *next = *p >> 3 == number ? NULL : pb_skip_usual(p, end);
+        if (next != NULL) {
+            p = next;
+            continue;
+        }
         if (!pb_item_next(&p, end, &it))
             return false;
         if (it.number == number && it.wire == PB_WIRE_VARINT)

@@ -9,7 +9,12 @@
 #include "io/etcd_http1.h"
 #include "io/etcd_stream_private.h"
 
-enum { SPARE_BUF_BYTES = 1024 }; /* what a spare call keeps of each buffer, at most */
+enum {
+    SPARE_BUF_BYTES = 1024, /* what a spare call keeps of each buffer, at most */
+    /* What an open one keeps of its answers' when they have left: room for one event, or a watch
+     * would allocate for each. */
+    KEPT_BUF_BYTES = 256,
+};
 
 /* -- memory and states -- */
 #define TO(state) (1u << ETCD_STREAM_##state)
@@ -305,6 +310,8 @@ static void feed(struct etcd_stream *s, struct span in)
         etcd_stream_side(s);
     }
     bool room = buf_len(&s->call.to_up) <= LIMIT_OUT_HIGH_BYTES && !etcd_call_is_behind(&s->call);
+    if (s->state != ETCD_STREAM_ENDING && s->app_held < LIMIT_H2_GIVE_BYTES)
+        return;
     if (s->state == ETCD_STREAM_ENDING || room || !s->call.route->client_streams) {
         h2_server_consume(&s->app, s->app_held);
         s->app_held = 0;
@@ -395,11 +402,12 @@ void etcd_stream_on_sent(struct h2_app_stream *app)
 {
     struct etcd_stream *s = etcd_stream_of_app(app);
     size_t left = buf_len(&s->call.to_app);
-    if (left == 0) {
+    if (left == 0 && s->call.to_app.cap > KEPT_BUF_BYTES) {
         buf_trim(&s->call.to_app);
         (void)etcd_stream_weigh(s);
     }
-    if (s->up_held == 0 || left > LIMIT_OUT_LOW_BYTES || etcd_call_is_held(&s->call))
+    if (s->up_held < LIMIT_H2_GIVE_BYTES || left > LIMIT_OUT_LOW_BYTES ||
+        etcd_call_is_held(&s->call))
         return;
     h2_client_consume(&s->up, s->up_held);
     s->up_held = 0;

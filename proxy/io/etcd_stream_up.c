@@ -14,7 +14,7 @@ static struct etcd_stream *of_up(struct h2_up_stream *up)
 /* -- to upstream -- */
 static void give_app_window(struct etcd_stream *s)
 {
-    if (s->app_held == 0 || buf_len(&s->call.to_up) > LIMIT_OUT_LOW_BYTES ||
+    if (s->app_held < LIMIT_H2_GIVE_BYTES || buf_len(&s->call.to_up) > LIMIT_OUT_LOW_BYTES ||
         etcd_call_is_behind(&s->call))
         return;
     h2_server_consume(&s->app, s->app_held);
@@ -24,7 +24,7 @@ static void give_app_window(struct etcd_stream *s)
 void etcd_stream_give_windows(struct etcd_stream *s)
 {
     give_app_window(s);
-    if (s->up_held == 0 || buf_len(&s->call.to_app) > LIMIT_OUT_HIGH_BYTES ||
+    if (s->up_held < LIMIT_H2_GIVE_BYTES || buf_len(&s->call.to_app) > LIMIT_OUT_HIGH_BYTES ||
         etcd_call_is_held(&s->call))
         return;
     h2_client_consume(&s->up, s->up_held);

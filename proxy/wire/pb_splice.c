@@ -229,11 +229,32 @@ static enum err number(struct splice *s, const struct pb_field *field, const str
     return e == ERR_OK ? emit_varint(s, v) : e;
 }
 
+/* Walk over fields that nobody asks for, which are most; they join the run to be copied. True: the
+ * message's end is reached. */
+static inline bool skip_unlisted(struct splice *s, const struct pb_frame *f)
+{
+    const struct pb_message *m = f->m;
+    const uint8_t *p = s->p, *next;
+    while (p != f->end && !m->closed) {
+        uint32_t number = *p >> 3;
+        if (number < m->n_fields && m->fields[number].action != PB_COPY)
+            break;
+        next = pb_skip_usual(p, f->end);
+        if (next == NULL)
+            break;
+        p = next;
+    }
+    s->p = p;
+    return p == f->end;
+}
+
 /* One field of the message on top. */
 static enum err step(struct splice *s)
 {
     struct pb_frame *f = &s->stack[s->depth - 1];
     struct pb_item it;
+    if (skip_unlisted(s, f))
+        return ERR_OK;
     if (!pb_item_next(&s->p, f->end, &it))
         return ERR_PB_MALFORMED;
     /* Most fields: decided without the jump through the table below. */

@@ -146,4 +146,26 @@ static inline bool pb_item_next(const uint8_t **p, const uint8_t *end, struct pb
     return true;
 }
 
+/* Behind the field at p, which is before end, if it is of the usual kind: a tag of one byte, and a
+ * varint, or a length of one or two bytes. NULL: it is not, and pb_item_next() says what it is. */
+static inline const uint8_t *pb_skip_usual(const uint8_t *p, const uint8_t *end)
+{
+    size_t left = (size_t)(end - p), head = 2, n;
+    if (left < 2 || *p >= 0x80 || *p < 8) /* 8: field number 0 */
+        return NULL;
+    n = p[1];
+    if ((*p & 7) == PB_WIRE_VARINT && n < 0x80)
+        return p + 2;
+    if (n >= 0x80) {
+        if (left <= PB_VARINT_BYTES_MAX)
+            return NULL;
+        uint64_t stop = ~pb_load_8(p + 1) & UINT64_C(0x8080808080808080);
+        head = stop != 0 ? 2 + (unsigned)__builtin_ctzll(stop) / 8 : p[9] < 0x80 ? 10 : 11;
+        if ((*p & 7) == PB_WIRE_VARINT)
+            return head == 11 && p[10] > 1 ? NULL : p + head;
+        n = (size_t)(p[1] & 0x7f) | (size_t)p[2] << 7;
+    }
+    return (*p & 7) != PB_WIRE_BYTES || head > 3 || n > left - head ? NULL : p + head + n;
+}
+
 #endif

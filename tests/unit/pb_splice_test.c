@@ -8,9 +8,13 @@
  */
 #include "support/support.h"
 
+#include <stdlib.h>
+
+#include "base/rng.h"
 #include "limits.h"
 #include "support/pb_build.h"
 #include "wire/pb_splice.h"
+#include "wire/pb_wire.h"
 
 static unsigned begun, ended, peeked;
 
@@ -399,6 +403,38 @@ static void nesting_is_bounded(void **state)
     assert_int_equal(pb_splice_in_place(&child, NULL, bytes, n, &out_n), ERR_PB_MALFORMED);
 }
 
+/* The short way over a field takes no other bytes for one than the long way. */
+static void a_skipped_field_is_the_one_that_is_read(void **state)
+{
+    (void)state;
+    struct rng rng = {20260701};
+    unsigned skipped = 0, left_to_the_reader = 0;
+    for (unsigned round = 0; round < 300000; round++) {
+        uint8_t bytes[24];
+        size_t n = 1 + rng_next(&rng) % sizeof bytes;
+        /* Half of the bytes go on, as in long varints; small ones are tags and lengths. */
+        for (size_t i = 0; i < n; i++) {
+            uint64_t r = rng_next(&rng);
+            bytes[i] = (uint8_t)(r % 3 == 0 ? r >> 32 : r % 3 == 1 ? 0x80 | r >> 32 : r >> 32 & 31);
+        }
+        /* Of its exact size, so that a sanitizer sees a byte too many. */
+        uint8_t *exact = malloc(n);
+        assert_non_null(exact);
+        memcpy(exact, bytes, n);
+        const uint8_t *p = exact, *next = pb_skip_usual(exact, exact + n);
+        struct pb_item it;
+        bool parses = pb_item_next(&p, exact + n, &it);
+        if (next != NULL) {
+            assert_true(parses);
+            assert_ptr_equal(next, p);
+        }
+        skipped += next != NULL;
+        left_to_the_reader += next == NULL && parses;
+        free(exact);
+    }
+    assert_true(skipped > 10000 && left_to_the_reader > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +452,7 @@ int main(void)
         cmocka_unit_test(peeking_changes_nothing),
         cmocka_unit_test(what_does_not_parse_strictly_is_malformed),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(a_skipped_field_is_the_one_that_is_read),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     buf_deinit(&out);
