@@ -94,18 +94,30 @@ enum err subject_map_init(struct subject_map *m, struct span root, const struct 
     return ERR_OK;
 }
 
+enum err subject_map_hear_deliveries(struct subject_map *m, const struct span *patterns,
+                                     unsigned pattern_count)
+{
+    enum err e = take_patterns(m->events, &m->event_patterns, patterns, pattern_count);
+    if (e != ERR_OK)
+        return e;
+    if (m->ancestors == NS_SEGMENTS_MAX)
+        return ERR_OK; /* nothing can be below: view "subtree" is as "own" */
+    m->slice[SUBJECT_DELIVERY] = m->slice[SUBJECT_EVENTS];
+    m->slice[SUBJECT_DELIVERY].text[m->class_at] = 'j';
+    return ERR_OK;
+}
+
 enum err subject_map_see_below(struct subject_map *m, const struct span *patterns,
                                unsigned pattern_count)
 {
-    enum err e = take_patterns(m->events, &m->event_patterns, patterns, pattern_count);
+    enum err e = subject_map_hear_deliveries(m, patterns, pattern_count);
     if (e != ERR_OK)
         return e;
     m->sends_down = true;
     if (m->ancestors == NS_SEGMENTS_MAX)
         return ERR_OK; /* nothing can be below */
     m->sees_below = true;
-    m->slice[SUBJECT_DELIVERY] = m->below = m->slice[SUBJECT_EVENTS];
-    m->slice[SUBJECT_DELIVERY].text[m->class_at] = 'j';
+    m->below = m->slice[SUBJECT_EVENTS];
     for (size_t at = m->own_bytes; at < m->below.n; at += 2)
         m->below.text[at] = '*';
     return ERR_OK;
@@ -119,12 +131,17 @@ bool subject_map_is_request(const struct subject_map *m, struct span subject)
     return false;
 }
 
-bool subject_map_is_view_event(const struct subject_map *m, struct span filter)
+static bool is_in_events(const struct subject_map *m, struct span filter)
 {
-    for (unsigned i = 0; i < m->event_patterns && m->sees_below; i++)
+    for (unsigned i = 0; i < m->event_patterns; i++)
         if (subject_pattern_covers(m->events[i], filter))
             return true;
     return false;
+}
+
+bool subject_map_is_view_event(const struct subject_map *m, struct span filter)
+{
+    return m->sees_below && is_in_events(m, filter);
 }
 
 static bool hears_requests(const struct subject_map *m, struct span filter)
@@ -143,9 +160,10 @@ unsigned subject_map_sub_slices(const struct subject_map *m, struct span filter)
     if (literal && requests)
         return (1u << m->slices) - 1;
     unsigned slices = OWN | (requests ? DOWN : 0u);
-    if (!subject_map_is_view_event(m, filter))
+    if (!is_in_events(m, filter))
         return slices;
-    return slices | SUBJECT_BELOW | (literal ? 1u << SUBJECT_DELIVERY : 0u);
+    bool hears = literal && m->slice[SUBJECT_DELIVERY].n != 0;
+    return slices | (m->sees_below ? SUBJECT_BELOW : 0u) | (hears ? 1u << SUBJECT_DELIVERY : 0u);
 }
 
 enum err subject_map_group(const struct subject_map *m, unsigned slice, struct span group,

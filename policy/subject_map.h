@@ -10,6 +10,9 @@
  * switched on by subject_map_see_below: requests are published to d, so that they flow down; a
  * subscription wholly inside one pattern of view.events listens to e of all descendants besides its
  * own, so that events flow up. Nobody ever listens to a sibling, or to an ancestor's events.
+ * What a push consumer of view "subtree" delivers to a subject in view.events lies in a class of
+ * its own, "j": the server wants a literal subscription for it, and that view's own to events is
+ * none. Members with view "own" listen to it, too.
  */
 #ifndef POLICY_SUBJECT_MAP_H
 #define POLICY_SUBJECT_MAP_H
@@ -68,8 +71,10 @@ extern const struct span subject_map_default_events[2];
 enum err subject_map_init(struct subject_map *m, struct span root, const struct ns_path *path,
                           const struct span *patterns, unsigned pattern_count) ATTR_MUST_USE;
 
-/* Switch from view "own" to "subtree"; patterns: view.events, as above. ERR_LIMIT,
- * ERR_SUBJECT_INVALID. */
+/* Listen to "j"; patterns: view.events, as above. ERR_LIMIT, ERR_SUBJECT_INVALID. */
+enum err subject_map_hear_deliveries(struct subject_map *m, const struct span *patterns,
+                                     unsigned pattern_count) ATTR_MUST_USE;
+/* Switch to view "subtree", which includes the above. */
 enum err subject_map_see_below(struct subject_map *m, const struct span *patterns,
                                unsigned pattern_count) ATTR_MUST_USE;
 

@@ -70,9 +70,10 @@ enum err check_subject_map(const struct config *c, struct subject_map *map)
 {
     enum err e = subject_map_init(map, span_str(c->subject_root), &c->ns, c->requests.item,
                                   c->requests.n);
-    return e == ERR_OK && c->view == VIEW_SUBTREE
-               ? subject_map_see_below(map, c->events.item, c->events.n)
-               : e;
+    if (e != ERR_OK)
+        return e;
+    return (c->view == VIEW_SUBTREE ? subject_map_see_below : subject_map_hear_deliveries)(
+        map, c->events.item, c->events.n);
 }
 
 enum err check_explain_subject(const struct config *c)

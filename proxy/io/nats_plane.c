@@ -193,8 +193,9 @@ static enum err init_servers(struct nats_plane *p, const struct nats_plane_optio
     p->conns.server_room = room;
     struct subject_map *map = &servers[0].ns.map;
     enum err e = subject_map_init(map, o->subject_root, o->ns, o->requests, o->request_patterns);
-    if (e == ERR_OK && o->is_subtree)
-        e = subject_map_see_below(map, o->events, o->event_patterns);
+    if (e == ERR_OK)
+        e = (o->is_subtree ? subject_map_see_below
+                           : subject_map_hear_deliveries)(map, o->events, o->event_patterns);
     if (e != ERR_OK)
         return e == ERR_NOMEM ? e
                               : config_error(error,

@@ -118,7 +118,9 @@ class CommandLine(cases.Shared):
         seen = explained("subtree", "--subject", "namespace.x")
         self.assertIn('SUB listens to "bh.e.a.b.*.*.namespace.x": events of this namespace and all descendants', seen)
         self.assertRegex(seen, "(?s)and by a, .*and by default, ")
-        self.assertEqual(1, explained("own", "--subject", "namespace.x").count("SUB listens to"))
+        self.assertEqual(1, explained("own", "--subject", "plain").count("SUB listens to"))
+        # What push consumers of members with view subtree deliver, besides.
+        self.assertEqual(2, explained("own", "--subject", "namespace.x").count("SUB listens to"))
         self.assertIn("denied", explained("own", "--subject", "$SYS.>"))
         seen = explained("subtree", "--stream", "OBJ_tiny")
         self.assertIn('stored as "a~b~~OBJ_tiny"', seen)

@@ -97,6 +97,15 @@ static inline void stage_open_view(struct stage *t, const char *path)
                      ERR_OK);
 }
 
+/* View own as the sidecar has it: members with view subtree make push consumers. */
+static inline void stage_open_own(struct stage *t, const char *path)
+{
+    stage_open(t, path);
+    assert_int_equal(subject_map_hear_deliveries(&t->ns.map, subject_map_default_events,
+                                                 ARRAY_LEN(subject_map_default_events)),
+                     ERR_OK);
+}
+
 static inline void stage_close(struct stage *t)
 {
     nats_session_free(&t->session);
@@ -194,11 +203,13 @@ static inline void stage_play(struct stage *t, const struct step *steps, size_t 
         stage_close(&stage);                                                                       \
     } while (0)
 
-#define PLAY_VIEW(path, ...)                                                                       \
+#define PLAY_VIEW(path, ...) PLAY_IN(stage_open_view, path, __VA_ARGS__)
+#define PLAY_OWN(path, ...)  PLAY_IN(stage_open_own, path, __VA_ARGS__)
+#define PLAY_IN(open_stage, path, ...)                                                             \
     do {                                                                                           \
         static const struct step play_steps[] = {__VA_ARGS__};                                     \
         struct stage stage;                                                                        \
-        stage_open_view(&stage, path);                                                             \
+        open_stage(&stage, path);                                                                  \
         stage_play(&stage, play_steps, ARRAY_LEN(play_steps));                                     \
         stage_close(&stage);                                                                       \
     } while (0)

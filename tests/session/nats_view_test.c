@@ -154,6 +154,27 @@ static void a_push_consumer_delivers_where_a_literal_subscription_listens(void *
                        "{\"config\":{\"deliver_subject\":\"bh.e.a.~.~.~.push.to.here\"}}\r\n"));
 }
 
+/* Members of one namespace reach each other whatever view each has. */
+static void view_own_hears_what_a_member_with_view_subtree_has_delivered(void **state)
+{
+    (void)state;
+    PLAY_OWN("a", HELLO,
+             APP("SUB _INBOX.7 q 1\r\nUNSUB 1 2\r\nSUB _INBOX.*.x 2\r\nSUB plain 3\r\n"),
+             UP_HEARS("SUB bh.e.a.~.~.~._INBOX.7 q~a e1\r\nSUB bh.j.a.~.~.~._INBOX.7 q~a j1\r\n"
+                      "UNSUB e1 2\r\nUNSUB j1 2\r\nSUB bh.e.a.~.~.~._INBOX.*.x e2\r\n"
+                      "SUB bh.e.a.~.~.~.plain e3\r\n"),
+             UP("MSG bh.e.a.~.~.~._INBOX.7 e1 1\r\n1\r\nMSG bh.e.a.~.~.~.s j1 1\r\n2\r\n"
+                "MSG bh.e.a.b.~.~.s e2 1\r\n3\r\n"),
+             APP_HEARS("MSG _INBOX.7 1 1\r\n1\r\nMSG s 1 1\r\n2\r\n"),
+             UP_HEARS("UNSUB e1\r\nUNSUB j1\r\nPING\r\n"), UP("PONG\r\n"),
+             /* Its own consumers deliver among the events, where its wildcards listen. */
+             APP("PUB $JS.API.CONSUMER.CREATE.S r 48\r\n"
+                 "{\"config\":{\"deliver_subject\":\"_INBOX.push.one\"}}\r\n"),
+             UP_HEARS("SUB bh.r.a~~.N.0.* r0\r\n"
+                      "PUB $JS.API.CONSUMER.CREATE.a~~S bh.r.a~~.N.0.1 61\r\n"
+                      "{\"config\":{\"deliver_subject\":\"bh.e.a.~.~.~._INBOX.push.one\"}}\r\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +187,7 @@ int main(void)
         cmocka_unit_test(no_responders_count_for_no_maximum),
         cmocka_unit_test(an_error_names_the_applications_subject),
         cmocka_unit_test(a_push_consumer_delivers_where_a_literal_subscription_listens),
+        cmocka_unit_test(view_own_hears_what_a_member_with_view_subtree_has_delivered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
