@@ -18,10 +18,13 @@
  *   answer NAME TEXT       to the last message that NAME got
  *   flush                  a PING and its PONG
  *   stream NAME SUBJECT    JetStream: make a stream -> OK | ERR text
+ *   kv VERB [KEY [VALUE]]  key-value: see nats_kv.c
  *   errors                 what the server said with -ERR since the last time
  *
  * Exit status: 0 well, 1 something was not understood or took too long, 2 usage.
  */
+#include "nats_kv.h"
+
 #include <inttypes.h>
 #include <nats/nats.h>
 #include <pthread.h>
@@ -314,6 +317,11 @@ static bool do_stream(char **w)
     return report(status);
 }
 
+static bool do_kv(char **w)
+{
+    return nats_kv_do(connection, w[1], w[2], w[3]);
+}
+
 static bool do_errors(char **w)
 {
     (void)w;
@@ -330,12 +338,14 @@ static bool do_line(char *line)
         const char *verb;
         bool (*run)(char **words);
         int words; /* the last one may hold blanks */
-    } verbs[] = {
-        {"sub", do_sub, 4},           {"max", do_max, 3},           {"drain", do_drain, 2},
-        {"complete", do_complete, 2}, {"unsub", do_unsub, 2},       {"next", do_next, 2},
-        {"pub", do_pub, 3},           {"pubreply", do_pubreply, 4}, {"hpub", do_hpub, 5},
-        {"big", do_big, 3},           {"req", do_req, 3},           {"answer", do_answer, 3},
-        {"flush", do_flush, 1},       {"stream", do_stream, 3},     {"errors", do_errors, 1}};
+    } verbs[] = {{"sub", do_sub, 4},       {"max", do_max, 3},
+                 {"drain", do_drain, 2},   {"complete", do_complete, 2},
+                 {"unsub", do_unsub, 2},   {"next", do_next, 2},
+                 {"pub", do_pub, 3},       {"pubreply", do_pubreply, 4},
+                 {"hpub", do_hpub, 5},     {"big", do_big, 3},
+                 {"req", do_req, 3},       {"answer", do_answer, 3},
+                 {"flush", do_flush, 1},   {"stream", do_stream, 3},
+                 {"errors", do_errors, 1}, {"kv", do_kv, 4}};
     char *words[WORDS_MAX + 1] = {0};
     size_t i;
     int n;
@@ -375,6 +385,7 @@ static int run_lines(void)
         free(copy);
     }
     free(line);
+    nats_kv_close();
     for (i = 0; i < SUBS_MAX; i++) {
         if (subs[i].nats != NULL) {
             forget(&subs[i]);
