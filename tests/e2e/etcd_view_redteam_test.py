@@ -9,6 +9,7 @@ all of them. REDTEAM_STRIDE=1: all forms for each pair.
 """
 
 import os
+import random
 import re
 import unittest
 
@@ -121,6 +122,69 @@ def writes_of_all(victim, lease):
     for method in ("Maintenance/Snapshot", "Maintenance/Hash", "Maintenance/HashKV", "Maintenance/Defragment", "Cluster/MemberAdd",
                    "Auth/UserList", "Auth/AuthEnable", "Maintenance/MoveLeader", "Cluster/MemberList", "Maintenance/Status"):
         yield method, b""
+
+
+# ---- every method there is, whatever it is ----
+
+
+def table():
+    """[(method, kind, what happens)] of docs/etcd-rpcs.md, which a unit test holds equal to the sidecar's own table: a
+    method that is added there is tried here."""
+    with open(os.path.join(real.ROOT, "docs/etcd-rpcs.md")) as page:
+        rows = re.findall(r"^\| `([\w.]+/\w+)` \| ([\w ]+) \| ([\w, ]+) \|", page.read(), re.M)
+    assert len(rows) > 50, rows
+    return rows
+
+
+MAY_WAIT = ("v3lockpb.Lock/Lock", "v3electionpb.Election/Campaign")  # for others of the own namespace, that is
+UNKNOWN = ("etcdserverpb.KV/Nothing", "etcdserverpb.Nothing/Range", "etcdserverpb.KV/range", "v4pb.KV/Range")
+
+
+def blind_forms(victim, lease):
+    """Messages that know nothing of a method's fields: the victim's names and numbers wherever they may stand."""
+    raw = slice_of(victim)
+    yield pb((1, "models/"), (2, "models0"))
+    for key in (f"models/<{victim}>", raw + f"models/<{victim}>", "bh/m/n/" + victim + ".", raw):
+        for f in (1, 2, 3, 7):
+            yield pb((f, key))
+            yield pb((f, pb((1, key))))
+            yield pb((f, pb((f, key), (2, key[:-1] + chr(ord(key[-1]) + 1)))))
+        yield pb((1, key), (2, key + "\xff"), (3, 1))
+        yield pb((1, key), (2, "stolen"), (3, lease))
+        yield pb((1, pb((1, key), (2, key + "\xff"), (6, 1))))
+        yield pb((1, pb((1, key), (2, key), (3, 1), (4, lease))), (2, "stolen"))
+    for f in (1, 2, 3, 4):
+        yield pb((f, lease))
+        yield pb((1, "models/x"), (f, lease))
+        yield pb((f, pb((1, lease))))
+
+
+def hostile_forms(victim, lease, seed):
+    """Bytes that no library would write: cut, doubled, of a wrong type, too long, of nobody's grammar."""
+    rng = random.Random(f"{victim} {seed}")
+    key = (slice_of(victim) + f"models/<{victim}>").encode()
+    whole = pb((1, key), (2, key + b"\xff"), (3, lease))
+    for i in range(1, len(whole), 7):
+        yield whole[:i]
+    yield pb((1, "models/"), (1, key), (2, key + b"\xff"), (2, "models0"))
+    yield b"\x0a\xff\xff\xff\xff\x0f" + key  # longer than all there is
+    yield b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + key
+    yield b"\x0a" + b"\x80" * 12 + b"\x00" + key  # a length that never ends
+    yield b"\x0b" + pb((1, key)) + b"\x0c" + pb((1, key))  # a group
+    yield b"\x0f" + key
+    yield b"\x02" + varint(len(key)) + key  # field 0
+    yield b"\x8a\x80\x00" + varint(len(key)) + key + b"\x92\x80\x00\x01\xff"  # tags longer than they need be
+    yield pb((1, b"\0" + key), (2, key + b"\0"))
+    yield pb((1, b"models/" + bytes(range(256))), (2, b"\xff" * 300))
+    deep = pb((1, key))
+    for _ in range(60):
+        deep = pb((2, pb((4, deep))))
+    yield deep
+    for _ in range(12):
+        message = bytearray(rng.choice((whole, pb((1, pb((1, key), (2, key)))), pb((2, pb((3, pb((1, key)))))))))
+        for _ in range(rng.randrange(1, 4)):
+            message[rng.randrange(len(message))] = rng.randrange(256)
+        yield bytes(message)
 
 
 class RedTeam(unittest.TestCase):
@@ -259,6 +323,69 @@ class RedTeam(unittest.TestCase):
             self.assertEqual(set(), leases_before - leases_after - {self.lease[n]}, who)
             self.plant(n)
         print(f"{tried} attempts to change what is another's: nothing changed")
+
+    def stream(self, client, method, message):
+        """All that a call says, within its deadline."""
+        self.assertEqual("OK", client.ask(f"open t /{method}"))
+        client.ask("send t " + message.hex())
+        client.ask("half t")
+        said = b""
+        while (answer := client.ask("recv t")).startswith("GOT"):
+            said += bytes.fromhex(answer[4:])
+        return client.ask("status t").split(" ")[0], said
+
+    def try_methods(self, forms, stride):
+        """Every method with every form, by the pairs together: nothing crosses, nothing of others changes."""
+        methods = [(m, kind, happens) for m, kind, happens in table()] + [(m, "one call", "unknown") for m in UNKNOWN]
+        tried = {}
+        self.crossed = 0
+        for number, (who, client) in enumerate(self.at.items()):
+            n = who[0]
+            before, leases_before = self.slices()
+            for pair, m in enumerate(NAMESPACES):
+                if m == n:
+                    continue
+                all_forms = list(forms(m, self.lease[m]))
+                turn = number * len(NAMESPACES) + pair
+                calls, streams = [], []
+                for i, (method, kind, happens) in enumerate(methods):
+                    waits = kind != "one call" or method in MAY_WAIT
+                    if waits and STRIDE > 1:  # one form for every other reader and method, each time of another's names
+                        if (number + i) % 2 == 0 and (number + i) // 2 % 8 == (pair - NAMESPACES.index(n) - 1) % len(NAMESPACES):
+                            streams.append((method, happens, all_forms[(number + 5 * i) % len(all_forms)]))
+                        continue
+                    for j, form in enumerate(all_forms):
+                        if (j + 7 * i + turn) % stride == 0:
+                            (streams if waits else calls).append((method, happens, form))
+                answers = self.raw(client, [(method, form) for method, _, form in calls])
+                client.ask("deadline 80")
+                answers += [self.stream(client, method, form) for method, _, form in streams]
+                client.ask("deadline 0")
+                for (method, happens, form), (status, text) in zip(calls + streams, answers):
+                    what = f"{method} {form}"
+                    tried[method] = tried.get(method, 0) + 1
+                    self.judge(who, what, text, method.split("/")[1] in ("Range", "RangeStream", "Watch"))
+                    self.assertNotIn(f"<{m}> secret".encode(), text, (who, what))
+                    if happens in ("denied", "unknown"):
+                        self.assertIn(status, ("PermissionDenied" if happens == "denied" else "Unimplemented", "DeadlineExceeded"), (who, what))
+            after, leases_after = self.slices()
+            for m in before:
+                if m != n:
+                    self.assertEqual(before[m], after.get(m), f"{who} changed {m}'s")
+            self.assertEqual(set(before), set(after), who)
+            # Those that a Lock took without naming one run out by themselves.
+            self.assertEqual(set(), set(self.lease.values()) & leases_before - leases_after - {self.lease[n]}, who)
+            self.plant(n)
+        self.assertEqual({m for m, _, _ in methods}, set(tried), "every method was tried")
+        print(f"{sum(tried.values())} calls of {len(methods)} methods, {self.crossed} times a descendant was seen")
+
+    def test_every_method_of_the_table(self):
+        self.try_methods(blind_forms, 12 * STRIDE)
+
+    def test_every_method_with_hostile_bytes(self):
+        seed = int(os.environ.get("REDTEAM_SEED", random.SystemRandom().randrange(1 << 32)))
+        print(f"REDTEAM_SEED={seed}")
+        self.try_methods(lambda victim, lease: hostile_forms(victim, lease, seed), 8 * STRIDE)
 
     def test_locks(self):
         """One lock and one election of each name a namespace; another's key of one is a missing key."""
