@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of tests/e2e/etcd_*_test.py on each later version of etcd, with that version's etcdctl."""
+"""All of tests/e2e/etcd_*_test.py, and the oracle of a tree, on each later version of etcd, with that version's etcdctl."""
 
 import glob
 import os
@@ -25,6 +25,7 @@ class Versions(unittest.TestCase):
         said = subprocess.run([chosen["E2E_ETCD"], "--version"], capture_output=True, text=True, check=True)
         self.assertIn(f"etcd Version: {version}.", said.stdout)
         tests = sorted(glob.glob(os.path.join(real.ROOT, "tests", "e2e", "etcd_*_test.py")))
+        tests.append(os.path.join(real.ROOT, "tests", "e2e", "view_oracle_test.py"))
         self.assertGreater(len(tests), 5)
         for test in tests:
             with self.subTest(version=version, test=os.path.basename(test)):
