@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// client-go URL: core NATS, JetStream, key-value, object store and services by nats.go, in one story; what
+// client-go URL fill|read|change: see read.go. client-go URL: core NATS, JetStream, key-value, object store and services by nats.go, in one story; what
 // it prints holds no ids and no times, so that it is the same wherever it runs.
 package main
 
@@ -221,6 +221,12 @@ func main() {
 	defer cancel()
 	nc := must(nats.Connect(os.Args[1], nats.Name("story"), nats.Timeout(patience), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})))
 	js := must(jetstream.New(nc, jetstream.WithDefaultTimeout(patience)))
+	if len(os.Args) > 2 {
+		map[string]func(){
+			"fill": func() { fill(ctx, nc, js) }, "read": func() { read(ctx, nc, js) }, "change": func() { change(ctx, js) },
+		}[os.Args[2]]()
+		return
+	}
 	core(nc)
 	streams(ctx, js)
 	keyValue(ctx, js)
