@@ -262,6 +262,37 @@ class ViewStreams(cases.Shared):
             self.assertEqual("stream not found", caught.exception.description)
         self.run_async(story)
 
+    def test_a_pull_that_waits_is_told_that_its_holder_vanished(self):
+        """In the words of a stream that is deleted before one's own eyes; the next holder is then to be asked anew."""
+        async def told(reader, owner, stream, subject):
+            client, js = await self.js(reader)
+            await js.pull_subscribe(subject, durable="P", stream=stream)
+            heard, inbox = asyncio.Queue(), client.new_inbox()
+            await client.subscribe(inbox, cb=heard.put)
+            for _ in range(2):  # the first has the message, the second waits
+                await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.P", b'{"batch":1,"expires":60000000000}', reply=inbox)
+            first = await asyncio.wait_for(heard.get(), 30)
+            self.assertEqual(b"here", first.data)
+            await client.flush()
+            self.assertTrue(await owner.delete_stream(stream))
+            message = await asyncio.wait_for(heard.get(), 30)
+            return message.headers, message.data, js
+
+        async def story():
+            _, own = await self.js("a")
+            _, near = await self.js("a/b")
+            _, far = await self.js("a/c")
+            for js, name, text in ((own, "MINE", b"here"), (near, "SHARED_G", b"here"), (far, "SHARED_G", b"there")):
+                await js.add_stream(name=name, subjects=[name.lower()])
+                await js.publish(name.lower(), text)
+            want_headers, want_data, _ = await told("a", own, "MINE", "mine")
+            headers, data, js = await told("a", near, "SHARED_G", "shared_g")
+            self.assertEqual((want_headers, want_data), (headers, data))
+            self.assertTrue(headers["Status"].startswith("409"), headers)
+            sub = await js.pull_subscribe("shared_g", durable="P", stream="SHARED_G")
+            self.assertEqual(b"there", (await sub.fetch(1, timeout=20))[0].data)
+        self.run_async(story)
+
     def test_a_work_queue_is_not_consumed_from_above(self):
         async def story():
             _, child = await self.js("a/b")
