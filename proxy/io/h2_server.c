@@ -109,6 +109,14 @@ static void feed_http1(struct h2_server *s)
     }
     if (s->conn.ending || verdict != HTTP1_REFUSED)
         return;
+    /* As etcd (soheilhy/cmux HTTP1): what does not even say HTTP/1 is not answered. */
+    struct span early = buf_span(&s->early), says = SPAN_LIT(" HTTP/1.");
+    const uint8_t *line_end = memchr(early.p, '\n', early.n);
+    size_t line_n = line_end == NULL ? early.n : (size_t)(line_end - early.p);
+    if (memmem(early.p, line_n, says.p, says.n) == NULL) {
+        refuse_preface(s, "unknown bytes", "point an etcd v3 client at this port");
+        return;
+    }
     count(counters_of(s), COUNTER_BAD_ETCD_PREFACE, 1);
     if (http1_refusal(&out, &s->http1) != ERR_OK)
         h2_conn_end(&s->conn);
@@ -118,16 +126,25 @@ static void feed_http1(struct h2_server *s)
 static nghttp2_session *new_session(struct h2_server *s);
 static void blame(struct h2_server *s, const char *reason);
 
+static uint32_t judge(struct h2_server *s, struct span in);
+
 static void feed_http2(struct h2_server *s, struct span in)
 {
     int error = 0;
-    if (!h2_conn_feed(&s->conn, in, &error) && error != NGHTTP2_ERR_NOMEM)
+    uint32_t code = judge(s, in);
+    if (code != NGHTTP2_NO_ERROR)
+        error = nghttp2_session_terminate_session(s->conn.session, code);
+    if (error == 0 && h2_conn_feed(&s->conn, in, &error))
+        return;
+    h2_conn_end(&s->conn);
+    if (error != NGHTTP2_ERR_NOMEM)
         blame(s, nghttp2_strerror(error));
 }
 
 static void start_http2(struct h2_server *s)
 {
     s->state = H2_SERVER_HTTP2;
+    s->walk = (struct h2_walk){.skip = NGHTTP2_CLIENT_MAGIC_LEN};
     s->conn.session = new_session(s);
     if (s->conn.session == NULL) {
         h2_conn_end(&s->conn);
@@ -229,13 +246,29 @@ static bool was_ended(const struct h2_server *s, int32_t id)
     return is_there;
 }
 
-/* Frames that nghttp2 would overlook: on streams that it has forgotten, and PRIORITY. */
+/* Frames that nghttp2 neither minds nor shows: DATA on streams that it has forgotten (here, after
+ * all that has been read before and what an earlier frame of these bytes ended), PRIORITY. */
+static uint32_t judge(struct h2_server *s, struct span in)
+{
+    struct h2_walked f;
+    while (h2_walk_next(&s->walk, &in, &f)) {
+        if (f.type == NGHTTP2_RST_STREAM)
+            remember_ended(s, f.stream);
+        else if (f.type == NGHTTP2_PRIORITY && f.dependency == f.stream && f.stream != 0)
+            return NGHTTP2_PROTOCOL_ERROR;
+        else if (f.type == NGHTTP2_DATA && f.stream != 0 && was_ended(s, f.stream))
+            return NGHTTP2_STREAM_CLOSED;
+    }
+    return NGHTTP2_NO_ERROR;
+}
+
+/* Frames that nghttp2 shows and does not mind. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
     const struct h2_server *s = arg;
     if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0)
         return nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
-    if ((hd->type != NGHTTP2_DATA && hd->type != NGHTTP2_HEADERS) ||
+    if (hd->type != NGHTTP2_HEADERS ||
         hd->stream_id > nghttp2_session_get_last_proc_stream_id(session) ||
         stream_of(session, hd->stream_id) != NULL || !was_ended(s, hd->stream_id))
         return 0;
@@ -303,8 +336,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         return on_headers(s, frame);
     if (frame->hd.type == NGHTTP2_DATA)
         return on_end_stream(session, frame, s);
-    if (frame->hd.type == NGHTTP2_RST_STREAM)
-        remember_ended(s, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
         !h2_conn_pinged(&s->conn, frame->ping.opaque_data))
         return NGHTTP2_ERR_CALLBACK_FAILURE;

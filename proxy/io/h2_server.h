@@ -15,7 +15,8 @@
  *
  * nghttp2 would keep each closed stream, 15 MiB a connection at our limit of streams, only to know
  * DATA and HEADERS on one that the application itself had ended: a connection error. The last few
- * ids do; to frames on older ones happens nothing.
+ * ids do; to frames on older ones happens nothing. DATA there it does not show, nor what a PRIORITY
+ * says: h2_walk finds those, in front of it.
  *
  * More than LIMIT_H2_OUTBOUND_ACKS unread answers to pings and SETTINGS, or
  * resets faster than LIMIT_H2_RESETS_*, end the connection.
@@ -25,6 +26,7 @@
 
 #include "io/h2_conn.h"
 #include "io/h2_request.h"
+#include "wire/h2_walk.h"
 #include "wire/http1.h"
 
 struct h2_server;
@@ -67,7 +69,8 @@ struct h2_server {
     struct h2_request request; /* of the header block being received */
     int32_t ended[H2_ENDED_MAX];
     unsigned ended_at; /* the next one to be overwritten */
-    struct buf early;  /* owned; bytes until the kind is known; HTTP/1: the request head */
+    struct h2_walk walk;
+    struct buf early; /* owned; bytes until the kind is known; HTTP/1: the request head */
     struct http1_parser http1;
 };
 

@@ -23,8 +23,9 @@ static int log_fd, stderr_fd;
 static void ctl(const char *const *words)
 {
     char endpoint[64];
-    const char *argv[16] = {"etcdctl", "--endpoints", endpoint, "--command-timeout=60s",
-                            "--dial-timeout=60s"};
+    /* Its own two seconds are little on a busy machine. */
+    const char *argv[20] = {"etcdctl", "--endpoints", endpoint, "--dial-timeout=60s",
+                            "--command-timeout=60s"};
     size_t n = 5;
     snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", etcd.port);
     while (*words != NULL)
@@ -244,7 +245,7 @@ static void a_watch_on_an_old_stream_is_created_all_the_same(void **state)
     }
 }
 
-/* The role does not let it: that is told, with one token more at the most. The other watch of the
+/* The role does not let it: that is told, after one token more or a few. The other watch of the
  * stream goes the same way, because it is created again. */
 static void a_watch_that_is_not_permitted_is_told_so(void **state)
 {
@@ -262,7 +263,7 @@ static void a_watch_that_is_not_permitted_is_told_so(void **state)
         assert_int_equal(pb_find(app_reply(&watch, i), 3, 0).v, i - 1); /* created */
         assert_int_equal(pb_find(app_reply(&watch, i), 4, 0).v, 1);     /* canceled */
     }
-    assert_true(w.plane->auth.number <= first + 2);
+    assert_true(w.plane->auth.number <= first + 3); /* on a busy machine a new one ages, too */
     ROOT("role", "grant-permission", "ns", "readwrite", "bh/d/auth.", "bh/d/auth/");
     end(&w);
     app_call_end(&watch);

@@ -112,6 +112,33 @@ static void a_block_over_the_limit_ends_its_stream_only(void **state)
     end(&w);
 }
 
+/* Everything at once, so that nothing depends on what has been answered meanwhile. */
+static void frames_on_streams_that_the_application_ended_end_the_connection(void **state)
+{
+    (void)state;
+    static const uint8_t cancel[4] = {0, 0, 0, NGHTTP2_CANCEL};
+    static const uint8_t on_itself[5] = {0, 0, 0, 7, 16}, on_nobody[5] = {0, 0, 0, 0, 16};
+    struct world w;
+    struct buf data = {0}, ended = {0}, loops = {0};
+    begin_real(&w, "frames");
+    put(&w, "k", "v");
+    add_preface(&data);
+    add_frame(&data, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, half_block);
+    add_frame(&data, NGHTTP2_RST_STREAM, 0, 1, span_of(cancel, sizeof cancel));
+    add_frame(&data, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, SPAN_LIT("abcd"));
+    expect_end(&w, &data);
+    add_preface(&ended);
+    add_frame(&ended, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+              half_block);
+    add_frame(&ended, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, SPAN_LIT("abcd"));
+    expect_end(&w, &ended);
+    add_preface(&loops);
+    add_frame(&loops, NGHTTP2_PRIORITY, 0, 7, span_of(on_nobody, sizeof on_nobody));
+    add_frame(&loops, NGHTTP2_PRIORITY, 0, 7, span_of(on_itself, sizeof on_itself));
+    expect_end(&w, &loops);
+    end(&w);
+}
+
 /* -- requests -- */
 static void a_body_is_as_long_as_the_request_says(void **state)
 {
@@ -252,6 +279,7 @@ int main(void)
         cmocka_unit_test(floods_of_frames_end_the_connection),
         cmocka_unit_test(a_rapid_reset_ends_the_connection),
         cmocka_unit_test(a_block_over_the_limit_ends_its_stream_only),
+        cmocka_unit_test(frames_on_streams_that_the_application_ended_end_the_connection),
         cmocka_unit_test(a_body_is_as_long_as_the_request_says),
         cmocka_unit_test(plain_http_is_answered_over_http2),
         cmocka_unit_test(a_stream_reset_in_any_state_leaves_nothing),

@@ -244,6 +244,14 @@ static void http1_is_answered_on_the_same_port(void **state)
     WAIT_FOR(&w.l, other.closed);
     assert_true(raw_has(&other, "404"));
     assert_true(raw_has(&other, "gRPC"));
+    raw_end(&other);
+    raw_open(&other, &w.l, &at, SPAN_LIT("POST nowhere HTTP/1.1\r\n\r\n"));
+    WAIT_FOR(&w.l, other.closed);
+    assert_true(raw_has(&other, "400"));
+    raw_end(&other);
+    raw_open(&other, &w.l, &at, SPAN_LIT("HELLO FROM SOMEBODY ELSE\r\n\r\n"));
+    WAIT_FOR(&w.l, other.closed);
+    assert_int_equal(buf_len(&other.in), 0); /* as etcd: no HTTP/1, no word */
     raw_end(&health);
     raw_end(&other);
     end(&w);
