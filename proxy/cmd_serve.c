@@ -12,11 +12,13 @@
 
 #include "cmd.h"
 #include "io/signals.h"
+#include "reload.h"
 #include "sidecar.h"
 
 struct serve {
     struct sidecar sidecar;
     struct signals *signals;
+    struct reload reload;
     bool is_signalled;
 };
 
@@ -118,7 +120,7 @@ static void on_signal(void *arg, int signal, bool by_kernel)
     struct serve *s = arg;
     (void)by_kernel;
     if (signal == SIGHUP) {
-        log_event(LOG_WARN, "reload is not available in this version", NULL);
+        reload_now(&s->reload, "SIGHUP");
         return;
     }
     /* What was asked for at the admin listener before, a preStop hook say, is not the first signal.
@@ -140,7 +142,9 @@ static void on_signal(void *arg, int signal, bool by_kernel)
 
 static void on_closed(void *arg)
 {
-    signals_close(&((struct serve *)arg)->signals);
+    struct serve *s = arg;
+    signals_close(&s->signals);
+    reload_close(&s->reload);
 }
 
 int cmd_serve(const struct config *c)
@@ -166,6 +170,7 @@ int cmd_serve(const struct config *c)
     s.sidecar.on_closed = on_closed;
     s.sidecar.arg = &s;
     e = signals_open(&s.sidecar.loop, list, ARRAY_LEN(list), on_signal, &s, &s.signals);
+    reload_open(&s.reload, &s.sidecar);
     if (e == ERR_OK)
         tell_ready(&s);
     else

@@ -97,7 +97,7 @@ static enum err take_file(struct config_loader *l, struct buf *text, void **docu
                            path, why);
     if (e != ERR_OK)
         return e;
-    l->file = path;
+    l->file = l->c->file = path;
     return config_take_file(l, buf_span(text), document);
 }
 
@@ -114,7 +114,8 @@ static enum err load_rest(struct config_loader *l)
         e = take_defaults(l);
     if (e == ERR_OK)
         e = config_set_all(l);
-    if (e == ERR_OK && l->in->command == COMMAND_CHECK)
+    config_note_values(l);
+    if (e == ERR_OK && (l->in->command & (COMMAND_CHECK | COMMAND_SERVE | COMMAND_RUN)) != 0)
         e = config_list_effective(l);
     config_file_free(document);
     buf_deinit(&text);
@@ -123,7 +124,7 @@ static enum err load_rest(struct config_loader *l)
 
 enum err config_load(struct config *c, const struct config_input *in)
 {
-    *c = (struct config){.ready_fd = -1};
+    *c = (struct config){.ready_fd = -1, .input = *in};
     struct config_loader l = {.c = c, .in = in, .separator = '/'};
     enum err e = config_take_flags(&l);
     if (e != ERR_OK || c->help || c->version)

@@ -22,6 +22,7 @@
 enum {
     CONFIG_ADDRS_MAX = 16,
     CONFIG_KEYS_MAX = 16,
+    CONFIG_OPTIONS_MAX = 96,
     CONFIG_ERROR_BYTES = 1024,
     CONFIG_PORTS_MAX = 16,
     CONFIG_UIDS_MAX = 8,
@@ -75,8 +76,20 @@ struct config_patterns {
     struct span item[SUBJECT_PATTERNS_MAX];
 };
 
+struct config_input {
+    enum config_command command;
+    int argc; /* argv after the subcommand; borrowed, c->command keeps borrowing it */
+    char **argv;
+    char **env; /* NULL-terminated NAME=VALUE, as environ */
+    /* Appends the file's bytes. ERR_CONFIG with *ret_why = why it cannot be read. */
+    enum err (*read_file)(const char *path, struct buf *out, const char **ret_why);
+};
+
 /* About 70 KiB: keep it static. */
 struct config {
+    struct config_input input;           /* what it was loaded from; borrows argv and env */
+    const char *file;                    /* of --config, borrowed from there; NULL: none */
+    uint64_t values[CONFIG_OPTIONS_MAX]; /* a hash of what each option was set to */
     struct ns_path ns;
     enum config_view view;
     struct etcd_rules etcd_rules;                   /* profile, compact, status, credentials */
@@ -115,22 +128,18 @@ struct config {
     bool help, version;      /* nothing else was loaded */
     char **command;          /* `run`: borrows argv from after "--"; NULL otherwise */
     struct buf text;         /* owns strings that spans above point to */
-    struct buf effective;    /* `check`: one line a value: name = value (source), secrets masked */
+    struct buf effective;    /* `check`, `serve`, `run`: one line a value: name = value (source),
+                                secrets masked */
     char error[CONFIG_ERROR_BYTES]; /* after ERR_CONFIG: what, where, how to mend it; for people */
-};
-
-struct config_input {
-    enum config_command command;
-    int argc; /* argv after the subcommand; borrowed, c->command keeps borrowing it */
-    char **argv;
-    char **env; /* NULL-terminated NAME=VALUE, as environ */
-    /* Appends the file's bytes. ERR_CONFIG with *ret_why = why it cannot be read. */
-    enum err (*read_file)(const char *path, struct buf *out, const char **ret_why);
 };
 
 /* ERR_CONFIG with c->error, ERR_NOMEM. Call config_deinit in any case. */
 enum err config_load(struct config *c, const struct config_input *in) ATTR_MUST_USE;
 void config_deinit(struct config *c);
+/* Load once more what c was loaded from, for a process that runs on (design.md 8.1). ERR_CONFIG
+ * with next->error also where an option differs that needs a restart. config_deinit(next) in any
+ * case. */
+enum err config_reload(const struct config *c, struct config *next) ATTR_MUST_USE;
 
 /* What main passes as read_file: a regular file of at most LIMIT_CONFIG_BYTES. */
 enum err config_read_file(const char *path, struct buf *out, const char **ret_why) ATTR_MUST_USE;

@@ -20,12 +20,13 @@ enum option {
 };
 
 enum option_trait {
-    TRAIT_LIST = 1,    /* several values: repeated flags, comma-separated text, a JSON array */
-    TRAIT_ADDRS = 2,   /* addresses, whose user part is never shown */
-    TRAIT_SECRET = 4,  /* never shown at all */
-    TRAIT_NUMBER = 8,  /* a JSON number */
-    TRAIT_SWITCH = 16, /* a flag without a value; nothing else */
-    TRAIT_NO_FILE = 32 /* not a key of the file */
+    TRAIT_LIST = 1,     /* several values: repeated flags, comma-separated text, a JSON array */
+    TRAIT_ADDRS = 2,    /* addresses, whose user part is never shown */
+    TRAIT_SECRET = 4,   /* never shown at all */
+    TRAIT_NUMBER = 8,   /* a JSON number */
+    TRAIT_SWITCH = 16,  /* a flag without a value; nothing else */
+    TRAIT_NO_FILE = 32, /* not a key of the file */
+    TRAIT_RELOADS = 64  /* another value is taken without a restart (config_reload) */
 };
 
 enum { OPTION_ITEMS_MAX = SUBJECT_PATTERNS_MAX };
@@ -99,6 +100,9 @@ enum err config_check_ports(struct config_loader *l);
 enum err config_check_redirect(struct config_loader *l);
 /* Is host a loopback address or "localhost"? */
 bool config_is_loopback(const char *host);
+
+/* config_reload.c: what config_reload() compares. */
+void config_note_values(struct config_loader *l);
 
 /* config_text.c */
 /* Where a value came from, as the person wrote it: --view, BULKHEAD_VIEW, file.json: "view". */

@@ -128,8 +128,13 @@ enum {
     /* Bodies of all requests that are being read, bytes: eight of the largest reviews. */
     LIMIT_WEB_HELD_BYTES = 64 * 1024 * 1024,
 
+    /* ms; a folder with a file that is watched must have been quiet for so long: a file is written
+     * in pieces, and a volume of Kubernetes changes in steps. */
+    LIMIT_FILE_QUIET_MS = 100,
     /* The configuration file; a full one is below 4 KiB. */
     LIMIT_CONFIG_BYTES = 256 * 1024,
+    /* Lines of /connections and of /watches on the admin listener: 1 MB, and all of most pods. */
+    LIMIT_PAGE_LINES = 10000,
     /* Connections on the health listener: probes and scrapers come one at a time. */
     LIMIT_HEALTH_CONNECTIONS = 32,
     /* A health connection that sends no request, or does not take its answer, is closed. */

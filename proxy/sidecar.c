@@ -8,6 +8,7 @@
 #include "io/intercept.h"
 #include "io/nats_plane.h"
 #include "policy/pattern_hash.h"
+#include "sidecar_pages.h"
 
 /* ---- opening ---- */
 
@@ -74,12 +75,9 @@ enum err sidecar_check_files(const struct config *c, struct buf *error)
     return e;
 }
 
-static enum err open_etcd(struct sidecar *s, struct buf *error)
+static struct etcd_plane_options etcd_options(const struct config *c)
 {
-    const struct config *c = s->config;
-    if (c->etcd_upstream.n == 0)
-        return ERR_OK;
-    const struct etcd_plane_options options = {
+    return (struct etcd_plane_options){
         .ns = &c->ns,
         .key_root = span_str(c->key_root),
         .tls = tls_names(&c->etcd_tls),
@@ -97,15 +95,17 @@ static enum err open_etcd(struct sidecar *s, struct buf *error)
         .listen = c->etcd_listen.a,
         .listens = c->etcd_listen.n,
     };
-    return etcd_plane_open(&s->loop, &options, &s->etcd, error);
 }
 
-static enum err open_nats(struct sidecar *s, struct buf *error)
+static enum err open_etcd(struct sidecar *s, struct buf *error)
 {
-    const struct config *c = s->config;
-    if (c->nats_upstream.n == 0)
-        return ERR_OK;
-    const struct nats_plane_options options = {
+    const struct etcd_plane_options options = etcd_options(s->config);
+    return options.upstreams == 0 ? ERR_OK : etcd_plane_open(&s->loop, &options, &s->etcd, error);
+}
+
+static struct nats_plane_options nats_options(const struct config *c)
+{
+    return (struct nats_plane_options){
         .ns = &c->ns,
         .subject_root = span_str(c->subject_root),
         .requests = c->requests.item,
@@ -126,7 +126,12 @@ static enum err open_nats(struct sidecar *s, struct buf *error)
         .listen = c->nats_listen.a,
         .listens = c->nats_listen.n,
     };
-    return nats_plane_open(&s->loop, &options, &s->nats, error);
+}
+
+static enum err open_nats(struct sidecar *s, struct buf *error)
+{
+    const struct nats_plane_options options = nats_options(s->config);
+    return options.upstreams == 0 ? ERR_OK : nats_plane_open(&s->loop, &options, &s->nats, error);
 }
 
 static enum err open_admin(struct sidecar *s, struct buf *error)
@@ -148,23 +153,15 @@ static enum err open_admin(struct sidecar *s, struct buf *error)
     return admin_open(&s->loop, &options, &s->admin, error);
 }
 
-static void on_drain(void *arg)
-{
-    struct sidecar *s = arg;
-    if (s->state == SIDECAR_OPEN)
-        log_event(LOG_INFO, "draining; the admin listener was asked to", NULL);
-    sidecar_drain(s);
-}
-
 static enum err open_control(struct sidecar *s, struct buf *error)
 {
-    const struct admin_options options = {
+    struct admin_options options = {
         .listen = s->config->admin_listen.a,
         .listens = s->config->admin_listen.n,
         .option = "--admin-listen",
-        .on_drain = on_drain,
         .arg = s,
     };
+    options.pages = sidecar_pages(&options.page_count);
     return options.listens == 0 ? ERR_OK : admin_open(&s->loop, &options, &s->control, error);
 }
 
@@ -207,6 +204,25 @@ enum err sidecar_open(struct sidecar *s, const struct config *config, struct buf
         (void)sidecar_run(s);
     }
     return e;
+}
+
+/* ---- another configuration ---- */
+
+enum err sidecar_reload(struct sidecar *s, const struct config *next, struct buf *error)
+{
+    const struct etcd_plane_options etcd = etcd_options(next);
+    const struct nats_plane_options nats = nats_options(next);
+    enum err e = s->nats == NULL ? ERR_OK : nats_plane_can_reload(&nats, error);
+    if (e == ERR_OK && s->etcd != NULL)
+        e = etcd_plane_reload(s->etcd, &etcd, error);
+    if (e != ERR_OK)
+        return e;
+    if (s->nats != NULL)
+        nats_plane_reload(s->nats, &nats);
+    s->loop.max_connections = next->max_connections;
+    log_set(next->log_level, next->log_format);
+    s->config = next;
+    return ERR_OK;
 }
 
 /* ---- closing ---- */

@@ -18,7 +18,7 @@
 enum sidecar_state { SIDECAR_OPEN, SIDECAR_DRAINING, SIDECAR_CLOSED };
 
 struct sidecar {
-    const struct config *config; /* borrowed */
+    const struct config *config; /* borrowed; sidecar_reload changes it */
     struct loop loop;
     struct etcd_plane *etcd; /* NULL where off */
     struct nats_plane *nats;
@@ -37,6 +37,12 @@ struct sidecar {
 enum err sidecar_check_files(const struct config *config, struct buf *error) ATTR_MUST_USE;
 enum err sidecar_open(struct sidecar *s, const struct config *config,
                       struct buf *error) ATTR_MUST_USE;
+/* Take over what next says otherwise and needs no restart (config_reload has seen to that):
+ * upstreams, credentials, limits, log, drain. The configuration of sidecar_open() stays borrowed
+ * for the rest; one that was reloaded before is not any more. ERR_CONFIG: error says why, and
+ * nothing has changed. */
+enum err sidecar_reload(struct sidecar *s, const struct config *next,
+                        struct buf *error) ATTR_MUST_USE;
 /* Not ready any more, and close when it is done (design.md 7.5). native: no new connections; calls
  * finish, streams that never would are ended. classic: all goes on until no application has been
  * connected for drain_quiet_ms. Nothing happens unless OPEN. */

@@ -42,6 +42,11 @@ bool log_is_on(enum log_level level)
     return level <= log_state.level;
 }
 
+const char *log_level_name(void)
+{
+    return level_names[log_state.level];
+}
+
 bool log_level_parse(const char *text, enum log_level *ret_level)
 {
     for (size_t i = 0; i < ARRAY_LEN(level_names); i++)

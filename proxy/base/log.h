@@ -27,6 +27,9 @@ bool log_is_on(enum log_level level);
 /* "error", "warn", "info", "debug". False if text is none of them. */
 bool log_level_parse(const char *text, enum log_level *ret_level);
 
+/* Of the level that is set. */
+const char *log_level_name(void);
+
 /* msg must be a literal (its address is the key of the rate limit). */
 void log_event(enum log_level level, const char *msg, ...) __attribute__((sentinel));
 

@@ -428,6 +428,20 @@ enum err etcd_watches_refused(struct etcd_watches *w, struct span message,
     return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r);
 }
 
+bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_watch_shown *ret)
+{
+    if (w == NULL || nth >= w->live.n + w->pending.n)
+        return false;
+    bool is_live = nth < w->live.n;
+    const struct watch *watch = is_live ? w->live.at[nth] : w->pending.at[nth - w->live.n];
+    *ret = (struct etcd_watch_shown){.id = watch->id,
+                                     .next = watch->next,
+                                     .is_live = is_live,
+                                     .is_view = watch->view != NULL,
+                                     .create = span_of(watch->create, watch->n)};
+    return true;
+}
+
 /* -- resume -- */
 bool etcd_watches_can_resume(const struct etcd_watches *w)
 {

@@ -62,6 +62,14 @@ enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
 enum err etcd_watches_refused(struct etcd_watches *w, struct span message,
                               struct etcd_watch_verdict *ret) ATTR_MUST_USE;
 
+/* The nth watch (from 0), those that are only asked for last. False: there are fewer. Borrows w. */
+struct etcd_watch_shown {
+    int64_t id, next; /* next: the first revision that was not shown; 0: not yet known */
+    bool is_live, is_view;
+    struct span create; /* the mapped WatchCreateRequest, without start_revision and watch_id */
+};
+bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_watch_shown *ret);
+
 /* False: a request was seen whose meaning is not known for sure; the stream cannot be resumed. */
 bool etcd_watches_can_resume(const struct etcd_watches *w);
 /* The stream to upstream was lost: append the frames that a new one begins with. ERR_NOMEM. */

@@ -17,7 +17,8 @@ struct admin {
     struct admin_check checks[ADMIN_CHECKS_MAX];
     unsigned check_count;
     const char *namespace_name;
-    void (*on_drain)(void *arg);
+    const struct admin_page *pages; /* NULL: a health listener */
+    unsigned page_count;
     void *arg;
 };
 
@@ -67,28 +68,46 @@ static enum err metrics(const struct admin *a, struct web_answer *r)
     return metrics_write(&view, &r->body);
 }
 
+static enum err no_page(const struct admin *a, struct web_answer *r)
+{
+    enum err e = buf_printf(&r->body, "there is");
+    r->status = 404;
+    for (unsigned i = 0; i < a->page_count && e == ERR_OK; i++) {
+        const struct admin_page *page = &a->pages[i];
+        const char *methods = page->post == NULL  ? "GET"
+                              : page->get == NULL ? "POST"
+                                                  : "GET and POST";
+        e = buf_printf(&r->body, "%s %s %s", i == 0 ? "" : ",", methods, page->path);
+    }
+    return e == ERR_OK ? buf_append_byte(&r->body, '\n') : e;
+}
+
 static enum err route_admin(const struct admin *a, const struct web_request *request,
                             struct web_answer *r)
 {
-    if (!span_eq(request->path, SPAN_LIT("/drain"))) {
-        r->status = 404;
-        return buf_printf(&r->body, "there is POST /drain\n");
+    const struct admin_page *page = NULL;
+    for (unsigned i = 0; i < a->page_count && page == NULL; i++)
+        if (span_eq(request->path, span_str(a->pages[i].path)))
+            page = &a->pages[i];
+    if (page == NULL)
+        return no_page(a, r);
+    bool gets = request->method == HTTP1_GET || request->method == HTTP1_HEAD;
+    bool posts = request->method == HTTP1_POST;
+    admin_answer_fn page_answer = gets ? page->get : posts ? page->post : NULL;
+    if (page_answer != NULL) {
+        r->status = 200;
+        return page_answer(a->arg, request, r);
     }
-    if (request->method != HTTP1_POST) {
-        r->status = 405;
-        r->allow = "POST";
-        return buf_printf(&r->body, "only POST is answered here\n");
-    }
-    r->status = 202;
-    a->on_drain(a->arg);
-    return buf_printf(&r->body, "draining\n");
+    r->status = 405;
+    r->allow = page->post == NULL ? "GET, HEAD" : page->get == NULL ? "POST" : "GET, HEAD, POST";
+    return buf_printf(&r->body, "only %s is answered here\n", r->allow);
 }
 
 /* What request gets. */
 static enum err route(const struct admin *a, const struct web_request *request,
                       struct web_answer *r)
 {
-    if (a->on_drain != NULL)
+    if (a->pages != NULL)
         return route_admin(a, request, r);
     r->status = 200;
     if (request->method != HTTP1_GET && request->method != HTTP1_HEAD) {
@@ -125,7 +144,8 @@ enum err admin_open(struct loop *l, const struct admin_options *o, struct admin 
     *a = (struct admin){.loop = l,
                         .check_count = o->check_count,
                         .namespace_name = o->namespace_name,
-                        .on_drain = o->on_drain,
+                        .pages = o->pages,
+                        .page_count = o->page_count,
                         .arg = o->arg};
     for (unsigned i = 0; i < o->check_count; i++)
         a->checks[i] = o->checks[i];

@@ -9,7 +9,7 @@
  *
  * and the admin listener, another one of the same kind, which only the pod itself can reach:
  *
- *   POST /drain   202: the sidecar drains, as by SIGTERM; again: nothing more happens
+ *   pages that its owner gives it
  *
  * Their connections are not those of applications: they do not count against the connection limit,
  * but have one of their own, LIMIT_HEALTH_CONNECTIONS.
@@ -20,6 +20,7 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "io/loop.h"
+#include "io/web.h"
 
 struct admin;
 
@@ -32,15 +33,24 @@ struct admin_check {
     const void *arg;
 };
 
+/* A page of the admin listener. It appends to r->body, text; r->status is 200. ERR_NOMEM. */
+typedef enum err (*admin_answer_fn)(void *arg, const struct web_request *request,
+                                    struct web_answer *r);
+struct admin_page {
+    const char *path;
+    admin_answer_fn get, post; /* NULL: 405 */
+};
+
 struct admin_options {
     const struct addr *listen; /* borrowed for the call */
     unsigned listens;
     struct admin_check checks[ADMIN_CHECKS_MAX];
     unsigned check_count;
-    const char *namespace_name;  /* borrowed for the admin's life */
-    const char *option;          /* static; named in errors: "--health-listen" */
-    void (*on_drain)(void *arg); /* NULL: a health listener */
-    void *arg;
+    const char *namespace_name;     /* borrowed for the admin's life */
+    const char *option;             /* static; named in errors: "--health-listen" */
+    const struct admin_page *pages; /* shares; NULL: a health listener */
+    unsigned page_count;
+    void *arg; /* of the pages */
 };
 
 /* ERR_CONFIG: *ret_error says what and how to mend it; ERR_NOMEM. */

@@ -134,6 +134,15 @@ bool etcd_auth_is_stale(struct etcd_auth *a, unsigned number, int status, struct
     return true;
 }
 
+void etcd_auth_begin_anew(struct etcd_auth *a)
+{
+    etcd_ask_forget(&a->ask); /* also ends a wait */
+    a->ask.backoff_ms = 0;
+    a->has_token = a->is_fresh = false;
+    a->error = ERR_OK;
+    etcd_auth_want(a, ETCD_LANE_UNARY);
+}
+
 bool etcd_auth_is_old(const struct etcd_auth *a, unsigned number)
 {
     return etcd_auth_is_on(a) &&

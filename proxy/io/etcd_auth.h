@@ -59,6 +59,8 @@ bool etcd_auth_is_stale(struct etcd_auth *a, unsigned number, int status, struct
 bool etcd_auth_is_old(const struct etcd_auth *a, unsigned number);
 /* Streams with token `number` are refused: another one, unless there is one already. */
 void etcd_auth_forget(struct etcd_auth *a, unsigned number);
+/* User or password are others now: the token is not used any more. */
+void etcd_auth_begin_anew(struct etcd_auth *a);
 /* The metadata that says who we are: 0 or 1 fields. Borrows the token. */
 size_t etcd_auth_field(const struct etcd_auth *a, nghttp2_nv *nv);
 

@@ -121,6 +121,36 @@ static bool is_same(const struct addr *a, const struct addr *b)
            strcmp(a->path, b->path) == 0;
 }
 
+/* Leave the connection that is used now. A kept link's calls finish where they are; the other's are
+ * streams, which go on elsewhere. */
+static void leave(struct etcd_link *l, struct h2_client *c)
+{
+    if (l->is_kept)
+        h2_client_retire(c);
+    else
+        h2_client_close(c); /* lost() goes on */
+}
+
+void etcd_link_readdress(struct etcd_link *l, const struct addr *upstream, unsigned n)
+{
+    struct h2_client *c = l->current;
+    l->upstream = upstream;
+    l->upstreams = n;
+    l->at = l->tried = 0;
+    l->backoff_ms = 0;
+    for (unsigned i = 0; c != NULL && i < n; i++)
+        if (is_same(&c->addr, &upstream[i]))
+            return;
+    if (c == NULL || c->conn.ending || l->is_closing)
+        return;
+    log_event(LOG_INFO, "etcd's addresses have changed", "left", c->authority, "lane", l->lane,
+              NULL);
+    if (l->state == ETCD_LINK_USABLE)
+        leave(l, c);
+    else
+        h2_client_close(c);
+}
+
 void etcd_link_distrust(struct etcd_link *l, const struct addr *member)
 {
     struct h2_client *c = etcd_link_client(l);
@@ -130,12 +160,9 @@ void etcd_link_distrust(struct etcd_link *l, const struct addr *member)
         return;
     log_event(LOG_WARN, "this member of etcd cannot reach the others; the next address", "peer",
               c->authority, "lane", l->lane, NULL);
-    if (!l->is_kept) {
-        h2_client_close(c); /* lost() goes on */
-        return;
-    }
-    next_address(l);
-    h2_client_retire(c);
+    if (l->is_kept)
+        next_address(l);
+    leave(l, c);
 }
 
 static void lost(struct etcd_link *l)

@@ -66,6 +66,9 @@ void etcd_link_want(struct etcd_link *l);
 /* The member at this address says that it cannot reach the others: use the next one. A kept link's
  * calls finish where they are; the other's are streams, which go on elsewhere. */
 void etcd_link_distrust(struct etcd_link *l, const struct addr *member);
+/* There are other addresses now: upstream (borrowed), n of them. A connection to one that is no
+ * longer there is left, as by etcd_link_distrust(). */
+void etcd_link_readdress(struct etcd_link *l, const struct addr *upstream, unsigned n);
 /* Where to send requests; NULL unless usable. */
 static inline struct h2_client *etcd_link_client(const struct etcd_link *l)
 {

@@ -284,6 +284,15 @@ static void release(struct etcd_plane *p)
     free(p);
 }
 
+/* What follows from there being a user. */
+static void set_user(struct etcd_plane *p)
+{
+    enum etcd_markers markers = p->options.rules.markers;
+    bool has_user = p->options.user != NULL && p->options.user[0] != '\0';
+    p->ns.has_user = has_user;
+    p->ns.marks_leases = markers == ETCD_MARKERS_AUTO ? has_user : markers == ETCD_MARKERS_ON;
+}
+
 static enum err init_ns(struct etcd_plane *p)
 {
     p->ns.counters = &p->loop->counters;
@@ -295,10 +304,7 @@ static enum err init_ns(struct etcd_plane *p)
                   "namespaces",
                   NULL);
     p->ns.rng = (struct rng){rng_next(&p->loop->rng)};
-    enum etcd_markers markers = p->options.rules.markers;
-    bool has_user = p->options.user != NULL && p->options.user[0] != '\0';
-    p->ns.has_user = has_user;
-    p->ns.marks_leases = markers == ETCD_MARKERS_AUTO ? has_user : markers == ETCD_MARKERS_ON;
+    set_user(p);
     enum err e = key_map_init(&p->ns.keys, p->options.key_root, p->options.ns);
     if (e == ERR_OK)
         e = key_map_init_markers(&p->ns.markers, p->options.key_root, p->options.ns);
@@ -314,14 +320,21 @@ static enum err init_ns(struct etcd_plane *p)
     return ERR_OK;
 }
 
+static enum err init_tls_up(struct etcd_plane *p, const struct etcd_plane_options *options,
+                            struct buf *ret_error)
+{
+    const struct tls_options o = {.plane = "etcd", .names = options->tls, .is_http2 = true};
+    bool is_wanted = false;
+    for (unsigned i = 0; i < options->upstreams; i++)
+        is_wanted = is_wanted || options->upstream[i].scheme == ADDR_HTTPS;
+    return is_wanted && p->tls_up == NULL ? tls_context_new(&o, &p->tls_up, ret_error) : ERR_OK;
+}
+
 /* What is wrong with the files is said now; without TLS OpenSSL is not even loaded. */
 static enum err init_tls(struct etcd_plane *p, struct buf *ret_error)
 {
     struct tls_options o = {.plane = "etcd", .names = p->options.tls, .is_http2 = true};
-    bool is_wanted = false;
-    for (unsigned i = 0; i < p->options.upstreams; i++)
-        is_wanted = is_wanted || p->options.upstream[i].scheme == ADDR_HTTPS;
-    enum err e = is_wanted ? tls_context_new(&o, &p->tls_up, ret_error) : ERR_OK;
+    enum err e = init_tls_up(p, &p->options, ret_error);
     if (e != ERR_OK || o.names.listen_cert == NULL || *o.names.listen_cert == '\0')
         return e;
     o.is_server = true;
@@ -427,6 +440,34 @@ enum err etcd_plane_open(struct loop *l, const struct etcd_plane_options *option
     p->hub.tls_up = p->tls_up;
     open_parts(p);
     *ret_plane = p;
+    return ERR_OK;
+}
+
+static bool is_other(const char *a, const char *b)
+{
+    return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) != 0;
+}
+
+enum err etcd_plane_reload(struct etcd_plane *p, const struct etcd_plane_options *options,
+                           struct buf *ret_error)
+{
+    enum err e = init_tls_up(p, options, ret_error);
+    if (e != ERR_OK)
+        return e;
+    bool is_other_user = is_other(p->auth.user, options->user) ||
+                         is_other(p->auth.password, options->password);
+    p->hub.tls_up = p->tls_up;
+    p->options.upstream = options->upstream;
+    p->options.upstreams = options->upstreams;
+    p->options.user = options->user;
+    p->options.password = options->password;
+    set_user(p);
+    p->auth.user = options->user; /* the old text may go */
+    p->auth.password = options->password;
+    if (is_other_user)
+        etcd_auth_begin_anew(&p->auth);
+    for (unsigned lane = 0; lane < ETCD_LANES; lane++)
+        etcd_link_readdress(&p->links[lane], options->upstream, options->upstreams);
     return ERR_OK;
 }
 

@@ -47,11 +47,19 @@ void etcd_plane_accept(struct etcd_plane *p, uv_stream_t *pending);
 struct addr etcd_plane_addr(const struct etcd_plane *p);
 /* The upstream answers and the registry is settled. *ret_why: what is missing (static text). */
 bool etcd_plane_is_ready(const struct etcd_plane *p, const char **ret_why);
+/* Other upstreams, another user: from options, which are borrowed as at the start; nothing else of
+ * them counts. ERR_CONFIG: *ret_error says what; nothing has changed. ERR_NOMEM likewise. */
+enum err etcd_plane_reload(struct etcd_plane *p, const struct etcd_plane_options *options,
+                           struct buf *ret_error) ATTR_MUST_USE;
 /* Stop accepting, GOAWAY, let calls finish but end streams that never do; is_idle once none is
  * left.
  */
 void etcd_plane_drain(struct etcd_plane *p);
 bool etcd_plane_is_idle(const struct etcd_plane *p);
+/* Appended, a line each, at most LIMIT_PAGE_LINES: connections of both sides; watches. No value and
+ * no secret is in it. ERR_NOMEM. */
+enum err etcd_plane_list_connections(const struct etcd_plane *p, struct buf *out) ATTR_MUST_USE;
+enum err etcd_plane_list_watches(const struct etcd_plane *p, struct buf *out) ATTR_MUST_USE;
 /* End everything now; memory is released by the loop. Nulls *p. */
 void etcd_plane_close(struct etcd_plane **p);
 

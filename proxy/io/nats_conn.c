@@ -384,7 +384,7 @@ static void on_drained(struct nats_conn *c)
 static void dial(struct nats_conn *c)
 {
     struct nats_conns *all = c->all;
-    if (c->tried == all->server_count) {
+    if (c->tried >= all->server_count) { /* there may be fewer since */
         log_conn(LOG_WARN, "connection closed: no NATS server can be reached", c, "all were tried");
         nats_conn_abandon(c);
         all->on_dialled(all, false);

@@ -12,10 +12,12 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "io/listener.h"
-#include "io/nats_conn.h"
+#include "io/nats_conn_private.h"
 #include "io/nats_learn.h"
 #include "io/nats_probe.h"
 #include "limits.h"
+
+enum { CONFIGURED_MAX = 16 }; /* servers that a configuration names */
 
 struct nats_plane {
     struct nats_probe probe; /* first: callbacks cast */
@@ -179,17 +181,59 @@ static void set_shown_address(struct nats_ns *ns, const struct addr *a)
     ns->port = a->port;
 }
 
+/* What can be wrong with one; set_server() then cannot fail. */
+static enum err check_servers(const struct nats_plane_options *o, struct buf *error)
+{
+    struct nats_ns ns;
+    for (unsigned i = 0; i < o->upstreams; i++) {
+        const struct addr *up = &o->upstream[i];
+        if (up->scheme == ADDR_HTTP || up->scheme == ADDR_HTTPS)
+            return config_error(error, "a NATS upstream is nats://HOST:PORT or tls://HOST:PORT",
+                                up);
+        if (!set_credentials(&ns, o, up))
+            return config_error(error, "user, password or token is longer than 255 bytes", up);
+    }
+    return ERR_OK;
+}
+
+/* The first one has the map already. */
+static void set_server(struct nats_plane *p, const struct nats_plane_options *o, unsigned i)
+{
+    struct nats_server *server = &p->conns.servers[i];
+    const struct nats_server *first = &p->conns.servers[0];
+    struct nats_ns *ns = &server->ns;
+    server->addr = &o->upstream[i];
+    server->all = &p->conns;
+    ns->learn = nats_learn;
+    ns->learner = server;
+    ns->tls_up = server->addr->scheme == ADDR_TLS || o->tls_first;
+    ns->tls_up_first = o->tls_first;
+    ns->tls_app = o->tls.listen_cert != NULL && *o->tls.listen_cert != '\0';
+    if (i != 0)
+        ns->map = first->ns.map;
+    js_names_init(&ns->names, o->ns);
+    if (ns->map.sees_below) {
+        ns->streams = o->streams;
+        ns->stream_patterns = o->stream_patterns;
+    }
+    ns->counters = &p->conns.loop->counters;
+    (void)set_credentials(ns, o, server->addr); /* check_servers() has tried */
+    if (p->addr.kind != 0 || p->addr.port != 0)
+        set_shown_address(ns, &p->addr);
+}
+
 static enum err init_servers(struct nats_plane *p, const struct nats_plane_options *o,
                              struct buf *error)
 {
-    unsigned room = o->upstreams + LIMIT_NATS_LEARNT;
+    /* As many as a new configuration may name; an index has eight bits. */
+    unsigned configured = o->upstreams > CONFIGURED_MAX ? o->upstreams : CONFIGURED_MAX;
+    unsigned room = configured + LIMIT_NATS_LEARNT;
     if (room > UINT8_MAX)
         room = UINT8_MAX;
     struct nats_server *servers = calloc(room, sizeof *servers);
     if (servers == NULL)
         return ERR_NOMEM;
     p->conns.servers = servers;
-    p->conns.server_count = o->upstreams;
     p->conns.server_room = room;
     struct subject_map *map = &servers[0].ns.map;
     enum err e = subject_map_init(map, o->subject_root, o->ns, o->requests, o->request_patterns);
@@ -202,30 +246,11 @@ static enum err init_servers(struct nats_plane *p, const struct nats_plane_optio
                                              "the NATS subject root is not one token, or a pattern "
                                              "of view-requests or view-events is no pattern",
                                              NULL);
-    for (unsigned i = 0; i < o->upstreams; i++) {
-        const struct addr *up = &o->upstream[i];
-        struct nats_ns *ns = &servers[i].ns;
-        if (up->scheme == ADDR_HTTP || up->scheme == ADDR_HTTPS)
-            return config_error(error, "a NATS upstream is nats://HOST:PORT or tls://HOST:PORT",
-                                up);
-        servers[i].addr = up;
-        servers[i].all = &p->conns;
-        ns->learn = nats_learn;
-        ns->learner = &servers[i];
-        ns->tls_up = up->scheme == ADDR_TLS || o->tls_first;
-        ns->tls_up_first = o->tls_first;
-        ns->tls_app = o->tls.listen_cert != NULL && *o->tls.listen_cert != '\0';
-        ns->map = *map;
-        js_names_init(&ns->names, o->ns);
-        if (map->sees_below) {
-            ns->streams = o->streams;
-            ns->stream_patterns = o->stream_patterns;
-        }
-        ns->counters = &p->conns.loop->counters;
-        if (!set_credentials(ns, o, up))
-            return config_error(error, "user, password or token is longer than 255 bytes", up);
-    }
-    return ERR_OK;
+    e = check_servers(o, error);
+    for (unsigned i = 0; e == ERR_OK && i < o->upstreams; i++)
+        set_server(p, o, i);
+    p->conns.server_count = o->upstreams;
+    return e;
 }
 
 /* What is wrong with the files is said now; where nothing asks for TLS, OpenSSL is not loaded
@@ -298,7 +323,47 @@ enum err nats_plane_open(struct loop *l, const struct nats_plane_options *o,
     return ERR_OK;
 }
 
+enum err nats_plane_can_reload(const struct nats_plane_options *o, struct buf *ret_error)
+{
+    return o->upstreams > CONFIGURED_MAX
+               ? config_error(ret_error, "there are too many NATS servers", NULL)
+               : check_servers(o, ret_error);
+}
+
+void nats_plane_reload(struct nats_plane *p, const struct nats_plane_options *o)
+{
+    for (unsigned i = 0; i < o->upstreams; i++)
+        set_server(p, o, i);
+    p->conns.server_count = o->upstreams; /* who was learnt is learnt again */
+    p->conns.good = 0;
+    nats_conns_take_auth(&p->conns);
+    nats_probe_start(&p->probe);
+}
+
 struct addr nats_plane_addr(const struct nats_plane *p)
 {
     return p->addr;
+}
+
+enum err nats_plane_list_connections(const struct nats_plane *p, struct buf *out)
+{
+    static const char *const states[STATE_COUNT] = {[STATE_DIALLING] = "dialling",
+                                                    [STATE_GREETING] = "greeting",
+                                                    [STATE_OPEN] = "open",
+                                                    [STATE_CLOSING] = "closing"};
+    unsigned lines = 0, left = 0;
+    enum err e = ERR_OK;
+    for (const struct nats_conn *c = p->conns.first; c != NULL && e == ERR_OK; c = c->next) {
+        char peer[ADDR_TEXT_BYTES], upstream[ADDR_TEXT_BYTES];
+        if (c->is_voice)
+            continue;
+        if (lines++ >= LIMIT_PAGE_LINES) {
+            left++;
+            continue;
+        }
+        e = buf_printf(out, "plane=nats side=app peer=%s upstream=%s state=%s\n",
+                       tcp_peer(&c->side[SIDE_APP], peer),
+                       addr_print(p->conns.servers[c->server].addr, upstream), states[c->state]);
+    }
+    return e != ERR_OK || left == 0 ? e : buf_printf(out, "and %u more\n", left);
 }

@@ -46,9 +46,17 @@ struct addr nats_plane_addr(const struct nats_plane *p);
 /* The last dial succeeded, or a probe of the upstream saw its INFO. *ret_why: what is missing
  * (static text). */
 bool nats_plane_is_ready(const struct nats_plane *p, const char **ret_why);
+/* Other upstreams, another user: from options, which are borrowed as at the start; nothing else of
+ * them counts. For connections that are made from now on. can_reload first: ERR_CONFIG, ERR_NOMEM.
+ */
+enum err nats_plane_can_reload(const struct nats_plane_options *options,
+                               struct buf *ret_error) ATTR_MUST_USE;
+void nats_plane_reload(struct nats_plane *p, const struct nats_plane_options *options);
 /* Stop accepting; is_idle once no connection is left. */
 void nats_plane_drain(struct nats_plane *p);
 bool nats_plane_is_idle(const struct nats_plane *p);
+/* Its connections, a line each, at most LIMIT_PAGE_LINES. ERR_NOMEM. */
+enum err nats_plane_list_connections(const struct nats_plane *p, struct buf *out) ATTR_MUST_USE;
 /* End everything now; memory is released by the loop. Nulls *p. */
 void nats_plane_close(struct nats_plane **p);
 

@@ -157,7 +157,7 @@ static void probe_closed(struct tcp *t)
         p->on_stopped(p);
     } else if (p->is_good) {
         p->backoff_ms = 0;
-        p->all->good = p->server;
+        p->all->good = p->server % p->all->server_count; /* there may be fewer since */
         move(p, STATE_IDLE);
         p->on_result(p, true, NULL);
     } else if (p->tried < p->all->server_count) {

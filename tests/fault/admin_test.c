@@ -167,33 +167,51 @@ static void other_paths_and_methods_are_told_what_there_is(void **state)
     close_world(&w);
 }
 
-static void count_drain(void *arg)
+static enum err count_posts(void *arg, const struct web_request *request, struct web_answer *r)
 {
     ++*(unsigned *)arg;
+    r->status = 202;
+    return buf_printf(&r->body, "query %.*s\n", (int)request->query.n,
+                      (const char *)request->query.p);
 }
 
-static void the_admin_listener_takes_post_drain_and_nothing_else(void **state)
+static enum err say_hello(void *arg, const struct web_request *request, struct web_answer *r)
+{
+    (void)arg, (void)request;
+    return buf_printf(&r->body, "hello\n");
+}
+
+static void the_admin_listener_has_its_owners_pages_and_nothing_else(void **state)
 {
     (void)state;
+    static const struct admin_page pages[] = {{"/posts", NULL, count_posts},
+                                              {"/hello", say_hello, NULL},
+                                              {"/both", say_hello, count_posts}};
     struct world w = {0};
-    unsigned drains = 0;
+    unsigned posts = 0;
     struct addr any = {.kind = ADDR_TCP, .host = "127.0.0.1"};
     const struct admin_options options = {.listen = &any,
                                           .listens = 1,
                                           .option = "--admin-listen",
-                                          .on_drain = count_drain,
-                                          .arg = &drains};
+                                          .pages = pages,
+                                          .page_count = ARRAY_LEN(pages),
+                                          .arg = &posts};
+    static const char none[] = "there is POST /posts, GET /hello, GET and POST /both\n";
     struct buf error = {0};
     assert_int_equal(loop_init(&w.l), ERR_OK);
     assert_int_equal(admin_open(&w.l, &options, &w.admin, &error), ERR_OK);
     w.addr = admin_addr(w.admin);
-    ask(&w, GET("/drain"), "HTTP/1.1 405 Method Not Allowed\r\n", "Allow: POST\r\n");
-    ask(&w, GET("/livez"), "HTTP/1.1 404 Not Found\r\n", "there is POST /drain\n");
-    ask(&w, GET("/metrics"), "HTTP/1.1 404 Not Found\r\n", "there is POST /drain\n");
-    assert_int_equal(drains, 0);
-    ask(&w, "POST /drain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        "HTTP/1.1 202 Accepted\r\n", "\r\n\r\ndraining\n");
-    assert_int_equal(drains, 1);
+    ask(&w, GET("/posts"), "HTTP/1.1 405 Method Not Allowed\r\n", "Allow: POST\r\n");
+    ask(&w, GET("/livez"), "HTTP/1.1 404 Not Found\r\n", none);
+    ask(&w, GET("/metrics"), "HTTP/1.1 404 Not Found\r\n", none);
+    ask(&w, GET("/hello/"), "HTTP/1.1 404 Not Found\r\n", none);
+    ask(&w, GET("/hello"), "HTTP/1.1 200 OK\r\n", "\r\n\r\nhello\n");
+    ask(&w, "DELETE /both HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 405 Method Not Allowed\r\n", "Allow: GET, HEAD, POST\r\n");
+    assert_int_equal(posts, 0);
+    ask(&w, "POST /both?a=b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 202 Accepted\r\n", "\r\n\r\nquery a=b\n");
+    assert_int_equal(posts, 1);
     close_world(&w);
 }
 
@@ -336,7 +354,7 @@ int main(void)
         cmocka_unit_test(probes_say_which_plane_is_missing_what),
         cmocka_unit_test(metrics_come_as_prometheus_text),
         cmocka_unit_test(other_paths_and_methods_are_told_what_there_is),
-        cmocka_unit_test(the_admin_listener_takes_post_drain_and_nothing_else),
+        cmocka_unit_test(the_admin_listener_has_its_owners_pages_and_nothing_else),
         cmocka_unit_test(what_is_not_http_is_refused_and_closed),
         cmocka_unit_test(one_connection_serves_many_requests_whole_cut_or_together),
         cmocka_unit_test(a_flood_of_pipelined_scrapes_is_cut_off),

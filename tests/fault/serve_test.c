@@ -267,7 +267,7 @@ static void sighup_is_logged_and_serving_goes_on(void **state)
     process_start(&p, "serve", NATS);
     process_wait_for(&p, OUT, "\n");
     kill(p.pid, SIGHUP);
-    process_wait_for(&p, ERR, "reload is not available in this version");
+    process_wait_for(&p, ERR, "there is no --config file to load again");
     assert_listens("nats=", true);
     kill(p.pid, SIGTERM);
     assert_int_equal(process_end(&p), 0);
