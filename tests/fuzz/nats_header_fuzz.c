@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * nats_header: a header block. Laws: an edit that changes nothing gives the block; one that changes
- * values changes nothing else, and a second reader finds the same names with the new values;
- * mapping touches only headers that JetStream acts upon, and undoing it gives their values back.
+ * values changes nothing else, and a second reader finds the same names with the new values; a
+ * stream that JetStream acts upon is one of this namespace; stripping makes nothing longer.
  */
 #include "base/check.h"
 #include "nats/js_headers.h"
