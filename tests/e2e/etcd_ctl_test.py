@@ -42,6 +42,8 @@ COMMANDS = [
     (["del", "dir/", "dir0", "--prev-kv"], None),
     (["txn", "-i"], 'value("k") = "kept"\n\nput k "four"\nget k --print-value-only\n\n\n'),
     (["version"], None),
+    (["auth", "status"], None),  # with 3.5
+    (["get", "--prefix", "", "--count-only", "--write-out", "fields"], None),
     (["lease", "list"], None),
     (["lease", "grant", "500"], None),
     (["put", "leased", "x", "--lease", "$LEASE"], None),
