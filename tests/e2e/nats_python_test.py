@@ -129,7 +129,9 @@ class NatsPython(cases.Shared):
 
     def test_a_client_survives_the_loss_of_the_shared_server(self):
         async def story():
-            port = real.free_port()
+            held = real.held_port()
+            self.addCleanup(held.close)
+            port = held.getsockname()[1]
             with real.Stack("reconnect") as stack:
                 server = stack.nats(port=port)
                 sidecar = stack.sidecar("a", None, server)

@@ -77,6 +77,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def held_port():
+    """A socket that keeps its port from everybody who asks for any; it does not listen, so a server that asks
+    for this one gets it (both say SO_REUSEADDR)."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    return s
+
+
 def find_program(name):
     """Debian's program before any other, so that two machines test the same; E2E_ETCD,
     E2E_NATS_SERVER, … name another one. If there is none, the error names the package."""
