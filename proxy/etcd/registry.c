@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "etcd/etcd_fields.h"
 #include "policy/key_map.h"
 #include "policy/lease_tag.h"
 #include "wire/pb_wire.h"
@@ -20,17 +21,10 @@
 enum { COMPARE_RESULT = 1, COMPARE_TARGET = 2, COMPARE_KEY = 3, COMPARE_VERSION = 4 };
 enum { COMPARE_CREATE = 5, COMPARE_VALUE = 7, TARGET_VALUE = 3 };
 enum { RESULT_EQUAL = 0, TARGET_VERSION = 0, TARGET_CREATE = 1 };
-enum { TXN_COMPARE = 1, TXN_SUCCESS = 2, TXN_FAILURE = 3 };
-enum { OP_RANGE = 1, OP_PUT = 2 };
+enum { TXN_COMPARE = 1, TXN_FAILURE = 3 };
+enum { OP_PUT = 2 };
 enum { KEY = 1, PUT_VALUE = 2, PUT_IGNORE_VALUE = 5 };
-enum {
-    REPLY_HEADER = 1,
-    RANGE_KVS = 2,
-    KV_CREATE = 2,
-    KV_VALUE = 5,
-    TXN_SUCCEEDED = 2,
-    TXN_RESPONSES = 3
-};
+enum { RANGE_KVS = 2, TXN_SUCCEEDED = 2, TXN_RESPONSES = 3 };
 
 static const struct span layout_version = {(const uint8_t *)"1", 1};
 
@@ -206,20 +200,6 @@ static bool find_bytes(struct span message, uint32_t number, struct span *ret_by
     return true;
 }
 
-static bool find_number(struct span message, uint32_t number, uint64_t *ret_v)
-{
-    const uint8_t *p = message.p, *end = span_end(message);
-    struct pb_item it;
-    *ret_v = 0;
-    while (p != end) {
-        if (!pb_item_next(&p, end, &it))
-            return false;
-        if (it.number == number && it.wire == PB_WIRE_VARINT)
-            *ret_v = it.varint;
-    }
-    return true;
-}
-
 /* RangeResponse of one key: its value and when it was created, if it is there. */
 static bool find_value(struct span reply, struct span *ret_value, uint64_t *ret_created,
                        bool *ret_found)
@@ -230,7 +210,7 @@ static bool find_value(struct span reply, struct span *ret_value, uint64_t *ret_
         return false;
     *ret_value = SPAN_NONE;
     return !*ret_found || (find_bytes(kv, KV_VALUE, ret_value, &has_value) &&
-                           find_number(kv, KV_CREATE, ret_created));
+                           pb_find_number(kv, KV_CREATE, ret_created));
 }
 
 static enum err again(struct registry *r, enum registry_state next)
@@ -282,7 +262,7 @@ static enum err feed_entry(struct registry *r, struct span reply)
 static enum err feed_touch(struct registry *r, struct span reply, struct etcd_ns *ns)
 {
     uint64_t succeeded;
-    if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
+    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
     return succeeded != 0 ? done(r, ns) : again(r, REGISTRY_READ_ENTRY);
 }
@@ -303,7 +283,7 @@ static enum err feed_claim(struct registry *r, struct span reply, struct etcd_ns
     uint64_t succeeded;
     struct span kv;
     bool has_entry;
-    if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
+    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
     if (succeeded != 0)
         return done(r, ns);
@@ -324,7 +304,7 @@ static enum err feed_compare(struct registry *r, struct span reply)
     struct span kv, value;
     bool found = false, has_value;
     char text[PATTERNS_TEXT_BYTES];
-    if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
+    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
     if (succeeded == 0 &&
         (!find_read(reply, &kv, &found) || !found || !find_bytes(kv, KV_VALUE, &value, &has_value)))
@@ -347,7 +327,7 @@ enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns
     case REGISTRY_READ_VERSION:
         return feed_version(r, reply);
     case REGISTRY_WRITE_VERSION:
-        if (!find_number(reply, TXN_SUCCEEDED, &succeeded))
+        if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
             return ERR_UPSTREAM_PROTOCOL;
         if (succeeded == 0)
             return again(r, REGISTRY_READ_VERSION);

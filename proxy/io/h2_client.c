@@ -406,33 +406,16 @@ void h2_client_cancel(struct h2_up_stream *s)
 }
 
 /* -- sessions -- */
-static nghttp2_option *new_options(void)
+static void set_callbacks(nghttp2_session_callbacks *cb)
 {
-    nghttp2_option *o = NULL;
-    if (nghttp2_option_new(&o) != 0)
-        return NULL;
-    nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_auto_ping_ack(o, 1);
-    nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
-    return o;
-}
-
-static nghttp2_session_callbacks *new_callbacks(void)
-{
-    nghttp2_session_callbacks *cb = NULL;
-    if (nghttp2_session_callbacks_new(&cb) != 0)
-        return NULL;
-    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, h2_conn_on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(cb, h2_conn_on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_send_data_callback(cb, move);
-    return cb;
 }
 
-static bool submit_settings(nghttp2_session *session)
+static nghttp2_session *new_session(struct h2_client *c)
 {
     static const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -440,22 +423,7 @@ static bool submit_settings(nghttp2_session *session)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEADER_LIST_BYTES},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
-    return nghttp2_submit_settings(session, 0, settings, ARRAY_LEN(settings)) == 0 &&
-           nghttp2_session_set_local_window_size(session, 0, 0, LIMIT_H2_CONN_WINDOW) == 0;
-}
-
-static nghttp2_session *new_session(struct h2_client *c)
-{
-    nghttp2_session *session = NULL;
-    nghttp2_option *options = new_options();
-    nghttp2_session_callbacks *callbacks = new_callbacks();
-    if (options != NULL && callbacks != NULL &&
-        nghttp2_session_client_new2(&session, callbacks, c, options) == 0 &&
-        !submit_settings(session)) {
-        nghttp2_session_del(session);
-        session = NULL;
-    }
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_option_del(options);
-    return session;
+    const struct h2_setup setup = {
+        .callbacks = set_callbacks, .settings = settings, .settings_n = ARRAY_LEN(settings)};
+    return h2_conn_new_session(&c->conn, &setup);
 }

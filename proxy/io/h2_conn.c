@@ -31,6 +31,49 @@ void h2_hub_deinit(struct h2_hub *hub)
     *hub = (struct h2_hub){0};
 }
 
+/* -- sessions -- */
+static nghttp2_option *new_options(const struct h2_setup *setup)
+{
+    nghttp2_option *o = NULL;
+    if (nghttp2_option_new(&o) != 0)
+        return NULL;
+    nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_auto_ping_ack(o, 1);
+    nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
+    if (setup->options != NULL)
+        setup->options(o);
+    return o;
+}
+
+static nghttp2_session_callbacks *new_callbacks(const struct h2_setup *setup)
+{
+    nghttp2_session_callbacks *cb = NULL;
+    if (nghttp2_session_callbacks_new(&cb) != 0)
+        return NULL;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, h2_conn_on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, h2_conn_on_header);
+    setup->callbacks(cb);
+    return cb;
+}
+
+nghttp2_session *h2_conn_new_session(struct h2_conn *c, const struct h2_setup *setup)
+{
+    nghttp2_session *session = NULL;
+    nghttp2_option *o = new_options(setup);
+    nghttp2_session_callbacks *cb = new_callbacks(setup);
+    bool ok = o != NULL && cb != NULL &&
+              (setup->is_server ? nghttp2_session_server_new2(&session, cb, c, o)
+                                : nghttp2_session_client_new2(&session, cb, c, o)) == 0;
+    if (ok && (nghttp2_submit_settings(session, 0, setup->settings, setup->settings_n) != 0 ||
+               nghttp2_session_set_local_window_size(session, 0, 0, LIMIT_H2_CONN_WINDOW) != 0)) {
+        nghttp2_session_del(session);
+        session = NULL;
+    }
+    nghttp2_session_callbacks_del(cb);
+    nghttp2_option_del(o);
+    return session;
+}
+
 /* -- reading -- */
 bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error)
 {

@@ -77,6 +77,18 @@ struct h2_conn {
     bool block_over; /* longer than we take: the stream is refused */
 };
 
+/* What differs between the two kinds of session. options and callbacks add theirs to what both have
+ * (windows and PINGs are ours, header blocks are gathered in conn). */
+struct h2_setup {
+    bool is_server;
+    void (*options)(nghttp2_option *o); /* NULL: none */
+    void (*callbacks)(nghttp2_session_callbacks *cb);
+    const nghttp2_settings_entry *settings;
+    size_t settings_n;
+};
+/* The session of c, which its callbacks get; SETTINGS are submitted. NULL: out of memory. */
+nghttp2_session *h2_conn_new_session(struct h2_conn *c, const struct h2_setup *setup);
+
 /* Hand bytes to the session of a connection that is not ending. False: it cannot go on and is being
  * ended; *ret_error is nghttp2's. What nghttp2 answers with a GOAWAY of its own is no such case. */
 bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error) ATTR_MUST_USE;

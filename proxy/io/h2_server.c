@@ -478,25 +478,15 @@ void h2_server_reset(struct h2_app_stream *a, uint32_t code)
 }
 
 /* -- sessions -- */
-static nghttp2_option *new_options(void)
+static void set_options(nghttp2_option *o)
 {
-    nghttp2_option *o = NULL;
-    if (nghttp2_option_new(&o) != 0)
-        return NULL;
-    nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_auto_ping_ack(o, 1);
     nghttp2_option_set_no_http_messaging(o, 1); /* h2_request.h says why, and checks instead */
     nghttp2_option_set_no_closed_streams(o, 1);
-    nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
     nghttp2_option_set_stream_reset_rate_limit(o, LIMIT_H2_RESETS_BURST, LIMIT_H2_RESETS_PER_S);
-    return o;
 }
 
-static nghttp2_session_callbacks *new_callbacks(void)
+static void set_callbacks(nghttp2_session_callbacks *cb)
 {
-    nghttp2_session_callbacks *cb = NULL;
-    if (nghttp2_session_callbacks_new(&cb) != 0)
-        return NULL;
     nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
@@ -505,11 +495,10 @@ static nghttp2_session_callbacks *new_callbacks(void)
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_send_data_callback(cb, move);
-    return cb;
 }
 
 /* What we grant. Many streams, because every watch and keep-alive occupies one for long. */
-static bool submit_settings(nghttp2_session *session)
+static nghttp2_session *new_session(struct h2_server *s)
 {
     static const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_H2_STREAMS},
@@ -517,24 +506,12 @@ static bool submit_settings(nghttp2_session *session)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEADER_LIST_BYTES},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
-    return nghttp2_submit_settings(session, 0, settings, ARRAY_LEN(settings)) == 0 &&
-           nghttp2_session_set_local_window_size(session, 0, 0, LIMIT_H2_CONN_WINDOW) == 0;
-}
-
-static nghttp2_session *new_session(struct h2_server *s)
-{
-    nghttp2_session *session = NULL;
-    nghttp2_option *options = new_options();
-    nghttp2_session_callbacks *callbacks = new_callbacks();
-    if (options != NULL && callbacks != NULL &&
-        nghttp2_session_server_new2(&session, callbacks, s, options) == 0 &&
-        !submit_settings(session)) {
-        nghttp2_session_del(session);
-        session = NULL;
-    }
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_option_del(options);
-    return session;
+    const struct h2_setup setup = {.is_server = true,
+                                   .options = set_options,
+                                   .callbacks = set_callbacks,
+                                   .settings = settings,
+                                   .settings_n = ARRAY_LEN(settings)};
+    return h2_conn_new_session(&s->conn, &setup);
 }
 
 void h2_server_goaway_soon(struct h2_server *s)
