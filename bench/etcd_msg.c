@@ -30,8 +30,11 @@ static size_t put_bytes(uint8_t *out, unsigned field, const void *data, size_t n
 
 static size_t make_key(char *out, const struct etcd_shape *s, uint32_t key)
 {
-    int n = snprintf(out, ETCD_KEY_BYTES_MAX, "%s%06u%s", s->prefix, key,
-                     s->suffix == NULL ? "" : s->suffix);
+    bool is_rare = s->rare != NULL && key % s->rare_every == 0;
+    const char *suffix = s->suffix == NULL ? "" : s->suffix;
+    int n = is_rare
+                ? snprintf(out, ETCD_KEY_BYTES_MAX, "%s%06u%s%06u", s->prefix, key, s->rare, key)
+                : snprintf(out, ETCD_KEY_BYTES_MAX, "%s%06u%s", s->prefix, key, suffix);
     return n < 0 || n >= ETCD_KEY_BYTES_MAX ? 0 : (size_t)n;
 }
 

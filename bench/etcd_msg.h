@@ -2,8 +2,9 @@
 /*
  * etcd_msg - the few gRPC frames the load client sends and checks, made by hand (etcd rpc.proto).
  *
- * Every benchmark key is PREFIX + 6 digits + SUFFIX, every value begins with its key and is filled
- * with 'v'; an answer can therefore be checked without knowing who wrote it.
+ * Every benchmark key is PREFIX + 6 digits + SUFFIX (some are PREFIX + 6 digits + RARE + the same
+ * digits), every value begins with its key and is filled with 'v'; an answer can therefore be
+ * checked without knowing who wrote it.
  */
 #ifndef ETCD_MSG_H
 #define ETCD_MSG_H
@@ -24,6 +25,8 @@ enum etcd_op { ETCD_RANGE, ETCD_PUT, ETCD_LIST };
 
 struct etcd_shape {
     const char *prefix, *suffix; /* of every key; suffix may be NULL */
+    const char *rare;            /* of every rare_every-th key; NULL: of none */
+    uint32_t rare_every;
     uint32_t value_bytes;
     uint32_t list_keys; /* ETCD_LIST: limit, and how many must come back */
 };

@@ -55,6 +55,7 @@ struct conn {
 static struct {
     const char *target, *op_name;
     uint64_t conns, inflight, warm_ms, run_ms, keys, value_bytes, list_keys, fill, hold;
+    uint64_t rare_every;
     struct pids pids;
     enum etcd_op op;
     struct etcd_shape shape;
@@ -326,6 +327,12 @@ static void hold(void)
     }
 }
 
+static size_t longer(const char *a, const char *b)
+{
+    size_t n = a == NULL ? 0 : strlen(a), m = b == NULL ? 0 : strlen(b);
+    return n > m ? n : m;
+}
+
 static void read_command_line(int argc, char **argv)
 {
     load.op_name = "range";
@@ -335,6 +342,8 @@ static void read_command_line(int argc, char **argv)
         {.name = "--op", .text = &load.op_name, .help = "range | put | list"},
         {.name = "--prefix", .text = &load.shape.prefix, .help = "of every key, at most 32 bytes"},
         {.name = "--suffix", .text = &load.shape.suffix, .help = "of every key, likewise"},
+        {.name = "--rare", .text = &load.shape.rare, .help = "another suffix, of some keys"},
+        {.name = "--rare-every", .number = &load.rare_every, .max = 999999, .help = "every Nth"},
         {.name = "--conns", .number = &load.conns, .max = CONNS_MAX, .help = "connections"},
         {.name = "--inflight", .number = &load.inflight, .max = INFLIGHT_MAX, .help = "calls each"},
         {.name = "--warm-ms", .number = &load.warm_ms, .max = 600000, .help = "not counted"},
@@ -354,17 +363,19 @@ static void read_command_line(int argc, char **argv)
     load.keys = 1000;
     load.value_bytes = 100;
     load.list_keys = 1000;
+    load.rare_every = 100;
     args_read(table, argc, argv);
     load.op = strcmp(load.op_name, "put") == 0    ? ETCD_PUT
               : strcmp(load.op_name, "list") == 0 ? ETCD_LIST
                                                   : ETCD_RANGE;
     load.shape.value_bytes = (uint32_t)load.value_bytes;
     load.shape.list_keys = (uint32_t)load.list_keys;
+    load.shape.rare_every = (uint32_t)load.rare_every;
     size_t prefix_n = strlen(load.shape.prefix);
-    size_t suffix_n = load.shape.suffix == NULL ? 0 : strlen(load.shape.suffix);
+    size_t suffix_n = longer(load.shape.suffix, load.shape.rare);
     if (load.target == NULL || load.conns == 0 || load.inflight == 0 || load.keys == 0 ||
-        prefix_n == 0 || prefix_n > 32 || suffix_n > 16 ||
-        load.value_bytes < prefix_n + suffix_n + 6 ||
+        load.rare_every == 0 || prefix_n == 0 || prefix_n > 32 || suffix_n > 16 ||
+        load.value_bytes < prefix_n + suffix_n + 12 ||
         (load.op == ETCD_LIST && load.list_keys > load.keys)) {
         die("--target is needed, the numbers must fit each other");
     }

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ static struct {
     struct lease *lease; /* by id */
     uint64_t asked, answered;
     uint64_t body_bytes;
+    bool is_holding;
 } load;
 
 static ssize_t read_out(nghttp2_session *s, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
@@ -184,7 +186,7 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t 
     struct stream *st = nghttp2_session_get_stream_user_data(s, id);
     (void)flags, (void)user;
     load.body_bytes += n;
-    if (st != NULL && strcmp(load.meter.mode, "slow") != 0) {
+    if (st != NULL && !load.is_holding && strcmp(load.meter.mode, "slow") != 0) {
         outbuf_put(&st->in, data, n);
         cut_answers(st);
     }
@@ -297,13 +299,21 @@ static void run_watch(void)
     }
 }
 
+/* What comes is taken and not looked at. */
 static void run_hold(void)
 {
+    struct pollfd wait[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
     char byte;
     open_watches();
+    load.is_holding = true;
     printf("holding\n");
     (void)fflush(stdout);
-    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    wait[1].fd = load.h2.fd;
+    while (poll(wait, 2, -1) > 0 && (wait[0].revents == 0 || read(STDIN_FILENO, &byte, 1) > 0)) {
+        if (wait[1].revents != 0) {
+            (void)h2_read(&load.h2, SIZE_MAX);
+            h2_flush(&load.h2);
+        }
     }
 }
 

@@ -223,6 +223,9 @@ static enum err growing_reply(struct etcd_call *c, struct span message)
 
 static enum err reply(struct etcd_call *c, struct span message)
 {
+    if (c->views != NULL && !c->has_fragments && etcd_watches_skip(c->watches, message))
+        return ERR_OK;
+    c->is_unmoved = false;
     struct etcd_pass pass = {.call = c};
     if (c->range != NULL)
         return etcd_view_reply(c, message);
@@ -267,6 +270,7 @@ enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
     enum err e;
     if (c->views != NULL && etcd_call_is_held(c))
         return etcd_view_wait_up(c, in);
+    c->is_unmoved = c->from_up.partial.cap == 0;
     while (grpc_reader_next(&c->from_up, &in, &message, &e)) {
         e = reply(c, message);
         if (e != ERR_OK || c->is_token_stale)
@@ -274,6 +278,7 @@ enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
         if (c->views != NULL && etcd_call_is_held(c))
             return etcd_view_wait_up(c, in);
     }
+    c->is_unmoved = c->is_unmoved && c->from_up.partial.cap == 0;
     if (e == ERR_REQUEST_TOO_LARGE)
         explain_too_large(c, &c->from_up);
     return e == ERR_OK || e == ERR_NOMEM || e == ERR_REQUEST_TOO_LARGE ? e : ERR_UPSTREAM_PROTOCOL;

@@ -116,6 +116,7 @@ struct etcd_call {
     int64_t prelude_lease;        /* the granted id, as it is stored */
     enum err marker_error;        /* in REVOKES: how the call ends */
     bool has_fragments;           /* Watch: a fragment was seen */
+    bool is_unmoved;              /* the last etcd_call_feed_up() left nothing but skipped events */
     struct etcd_watches *watches; /* Watch: to resume by; owned; NULL before the first request */
     struct view_range *range;     /* a read of several namespaces; owned; NULL: the own one's */
     struct view_stream *views;    /* Watch: what watches of several namespaces wait for; owned */

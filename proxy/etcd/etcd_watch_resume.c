@@ -442,6 +442,23 @@ bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_wat
     return true;
 }
 
+bool etcd_watches_skip(struct etcd_watches *w, struct span message)
+{
+    int64_t id, revision;
+    struct span events;
+    size_t at;
+    if (w == NULL || !view_skip_begin(message, &id, &events) || !find(w, id, &at))
+        return false;
+    struct watch *watch = w->live.at[at];
+    /* left, shown: in the middle of fragments, or of what is seen again. */
+    if (watch->view == NULL || watch->left != 0 || watch->shown != 0 ||
+        !view_skip_events(watch->view, events, &revision))
+        return false;
+    if (revision >= watch->next)
+        watch->next = revision + 1;
+    return true;
+}
+
 /* -- resume -- */
 bool etcd_watches_can_resume(const struct etcd_watches *w)
 {

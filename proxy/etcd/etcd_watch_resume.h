@@ -69,6 +69,9 @@ struct etcd_watch_shown {
     struct span create; /* the mapped WatchCreateRequest, without start_revision and watch_id */
 };
 bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_watch_shown *ret);
+/* True: the WatchResponse is one of a watch of several namespaces, which shows nothing of it; that
+ * is done with. False: nothing was done. w may be NULL. */
+bool etcd_watches_skip(struct etcd_watches *w, struct span message);
 
 /* False: a request was seen whose meaning is not known for sure; the stream cannot be resumed. */
 bool etcd_watches_can_resume(const struct etcd_watches *w);

@@ -11,9 +11,6 @@
 
 enum { REPLY_FLAGS_FIRST = 3, REPLY_COMPACTED = 5, REPLY_FRAGMENT = 7, REPLY_EVENT = 11 };
 enum { EVENT_TYPE = 1, EVENT_KV = 2, EVENT_PREV = 3, TYPE_DELETE = 1 };
-/* Of a watch that asked for progress, so many responses with nothing left are held back before one
- * is sent empty: etcd itself stays quiet while there are events. */
-enum { UNSENT_MOST = 128 };
 
 struct event {
     bool is_delete, has_prev;
@@ -85,8 +82,8 @@ static bool read_event(struct span message, struct event *ret)
 static bool is_seen(const struct view_watch *w, struct span stored, struct span *ret_path)
 {
     struct span key;
-    return key_view_split(&w->ns->family->view, stored, ret_path, &key) &&
-           key_interval_has(buf_span(&w->key), buf_span(&w->end), key);
+    return view_watch_sees(w, stored) &&
+           key_view_split(&w->ns->family->view, stored, ret_path, &key);
 }
 
 /* *ret_seen false: to be left out. */
@@ -245,7 +242,7 @@ bool view_reply_is_sent(struct view_reply *r, bool has_fragments)
     bool is_empty = r->shown == 0;
     bool is_sent = !is_empty || (!r->verdict.hides_gap &&
                                  (r->must_send || has_fragments || r->verdict.ends_gap));
-    if (!is_sent && w->wants_progress && !r->verdict.hides_gap && ++w->unsent >= UNSENT_MOST)
+    if (!is_sent && w->wants_progress && !r->verdict.hides_gap && ++w->unsent >= VIEW_UNSENT_MOST)
         is_sent = true;
     if (is_sent)
         w->unsent = 0;

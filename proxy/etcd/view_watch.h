@@ -49,6 +49,24 @@ enum err view_watch_fill(struct view_watch *w, const struct view_gather *g,
 /* Appends the WatchRequest for upstream. id: the watch's number, 0 = etcd's choice. */
 enum err view_watch_create(const struct view_watch *w, int64_t id, struct buf *out) ATTR_MUST_USE;
 
+/* Of a watch that asked for progress, so many responses with nothing left are held back before one
+ * is sent empty: etcd itself stays quiet while there are events. */
+enum { VIEW_UNSENT_MOST = 128 };
+
+/* Is this stored key in the watch's interval, whoever of the subtree holds it? */
+static inline bool view_watch_sees(const struct view_watch *w, struct span stored)
+{
+    struct span path, key;
+    return key_view_split(&w->ns->family->view, stored, &path, &key) &&
+           key_interval_has(buf_span(&w->key), buf_span(&w->end), key);
+}
+/* A WatchResponse that only has events: whose it is, and where they begin. False: it has not, or is
+ * not written as etcd writes it. */
+bool view_skip_begin(struct span message, int64_t *ret_id, struct span *ret_events);
+/* True: the watch shows none of these events and no answer is due; *ret_revision is that of the
+ * last one. False: nothing was done. */
+bool view_skip_events(struct view_watch *w, struct span events, int64_t *ret_revision);
+
 /* What is to be read before an event can be shown. */
 struct view_fetch {
     enum { FETCH_NOTHING, FETCH_SURVIVOR, FETCH_SURVIVOR_NOW, FETCH_PREVIOUS } what;

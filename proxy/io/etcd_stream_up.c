@@ -77,6 +77,7 @@ static bool send_up(struct etcd_stream *s)
         return true;
     }
     etcd_stream_move(s, ETCD_STREAM_FLOWING);
+    s->up_held = 0; /* of a stream before this one */
     s->is_resuming = s->has_heard = false;
     return true;
 }
@@ -338,6 +339,11 @@ static void on_data(struct h2_up_stream *up, struct span in)
     s->has_heard = true;
     s->call.is_token_old = etcd_auth_is_old(&s->plane->auth, s->token);
     enum err e = etcd_call_feed_up(&s->call, in);
+    if (e == ERR_OK && s->call.is_unmoved) {
+        s->up_held += in.n;
+        etcd_stream_give_windows(s);
+        return;
+    }
     if (e == ERR_OK && !etcd_stream_weigh(s))
         e = ERR_LIMIT;
     if (e != ERR_OK) {
