@@ -15,7 +15,7 @@
 
 enum {
     ETCD_GRPC_HEAD_BYTES = 5,
-    ETCD_KEY_BYTES_MAX = 64,
+    ETCD_KEY_BYTES_MAX = 320,
     ETCD_VALUE_BYTES_MAX = 4096,
     /* Frame head, field heads, key, range end, value. */
     ETCD_FRAME_BYTES_MAX = ETCD_VALUE_BYTES_MAX + 2 * ETCD_KEY_BYTES_MAX + 64,

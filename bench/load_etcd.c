@@ -55,17 +55,18 @@ struct conn {
 static struct {
     const char *target, *op_name;
     uint64_t conns, inflight, warm_ms, run_ms, keys, value_bytes, list_keys, fill, hold;
-    uint64_t rare_every;
+    uint64_t rare_every, limit, started;
     struct pids pids;
     enum etcd_op op;
     struct etcd_shape shape;
     int epoll;
     struct conn *conn;
     enum phase phase;
-    uint64_t phase_end_ns, run_start_ns, run_end_ns, cpu_start_ns[ARGS_PIDS_MAX];
+    uint64_t begin_ns, phase_end_ns, run_start_ns, run_end_ns, cpu_start_ns[ARGS_PIDS_MAX];
     uint64_t cpu_ns[ARGS_PIDS_MAX], self_cpu_start_ns, self_cpu_ns;
     uint32_t next_key, under_way;
     uint64_t done, wrong;
+    int quiet_ms;
     const char *wrong_what;
     struct hist hist;
 } load;
@@ -109,14 +110,25 @@ static void call_start(struct call *c, enum etcd_op op, uint32_t key)
     }
 }
 
-/* The next call of the phase, if there is one. Filling and reading back visit every key once. */
+/* --limit: may one more begin now? All connections share it, as etcdctl's do. */
+static bool is_due(uint64_t now)
+{
+    if (load.limit == 0 || (load.phase != PHASE_WARM && load.phase != PHASE_RUN)) {
+        return true;
+    }
+    return load.started * 1000000000u < (now - load.begin_ns) * load.limit;
+}
+
+/* The next call of the phase, if there is one and it is due. Filling and reading back visit every
+ * key once. */
 static void call_next(struct call *c)
 {
     bool once = load.phase == PHASE_FILL || load.phase == PHASE_READ_BACK;
     if (load.phase == PHASE_DRAIN || load.phase == PHASE_DONE ||
-        (once && load.next_key >= load.keys)) {
+        (once && load.next_key >= load.keys) || !is_due(now_ns())) {
         return;
     }
+    load.started++;
     uint32_t key = load.next_key++;
     if (!once && load.next_key >= load.keys) {
         load.next_key = 0;
@@ -219,7 +231,9 @@ static void conn_open(struct conn *c)
 
 static void start_all_calls(void)
 {
-    for (uint64_t i = 0; i < load.conns; i++) {
+    uint64_t first = load.started;
+    for (uint64_t n = 0; n < load.conns; n++) {
+        uint64_t i = (first + n) % load.conns;
         for (uint64_t k = 0; k < load.inflight; k++) {
             if (!load.conn[i].calls[k].under_way) {
                 call_next(&load.conn[i].calls[k]);
@@ -255,6 +269,8 @@ static void phase_enter_warm(void)
     load.phase = load.warm_ms + load.run_ms == 0 ? PHASE_DRAIN : PHASE_WARM;
     load.phase_end_ns = now_ns() + load.warm_ms * 1000000u;
     load.next_key = 0;
+    load.started = 0;
+    load.begin_ns = now_ns();
     start_all_calls();
 }
 
@@ -282,8 +298,11 @@ static bool phase_step(void)
 static void turn(int timeout_ms)
 {
     struct epoll_event ev[64];
-    int n = epoll_wait(load.epoll, ev, 64, timeout_ms);
-    if (n == 0 || (n < 0 && errno != EINTR)) {
+    bool is_idle = load.limit != 0 && load.under_way == 0;
+    int n = epoll_wait(load.epoll, ev, 64, load.limit != 0 ? 1 : timeout_ms);
+    load.quiet_ms = n == 0 && !is_idle ? load.quiet_ms + 1 : 0;
+    bool has_stalled = load.limit != 0 ? load.quiet_ms > timeout_ms : n == 0;
+    if (has_stalled || (n < 0 && errno != EINTR)) {
         die("%s: no answer for %d ms", load.target, timeout_ms);
     }
     for (int i = 0; i < n; i++) {
@@ -292,6 +311,9 @@ static void turn(int timeout_ms)
             (void)h2_read(&c->h2, SIZE_MAX);
         }
         h2_flush(&c->h2);
+    }
+    if (load.limit != 0) {
+        start_all_calls();
     }
 }
 
@@ -354,6 +376,7 @@ static void read_command_line(int argc, char **argv)
          .max = ETCD_VALUE_BYTES_MAX,
          .help = ""},
         {.name = "--list-keys", .number = &load.list_keys, .max = 999999, .help = "of one list"},
+        {.name = "--limit", .number = &load.limit, .max = 999999, .help = "calls a second"},
         {.name = "--fill", .number = &load.fill, .max = 1, .help = "1: put every key first"},
         {.name = "--hold", .number = &load.hold, .max = 1, .help = "1: stay until stdin ends"},
         {.name = "--cpu-pids", .pids = &load.pids, .help = "whose CPU time to read"},
@@ -374,7 +397,7 @@ static void read_command_line(int argc, char **argv)
     size_t prefix_n = strlen(load.shape.prefix);
     size_t suffix_n = longer(load.shape.suffix, load.shape.rare);
     if (load.target == NULL || load.conns == 0 || load.inflight == 0 || load.keys == 0 ||
-        load.rare_every == 0 || prefix_n == 0 || prefix_n > 32 || suffix_n > 16 ||
+        load.rare_every == 0 || prefix_n == 0 || prefix_n > 32 || suffix_n > 256 ||
         load.value_bytes < prefix_n + suffix_n + 12 ||
         (load.op == ETCD_LIST && load.list_keys > load.keys)) {
         die("--target is needed, the numbers must fit each other");

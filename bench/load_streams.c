@@ -4,10 +4,11 @@
  *
  *   watch      N watches of one key, a stream each, on one connection; one Put at a time, an
  *              operation, timed until the last of them has its event
- *   keepalive  N leases, one stream, `inflight` requests under way; an operation is an answer
- *   hold       N watches, on `streams` streams, until standard input ends
- *   slow       one list of everything, read through a window of SLOW_WINDOW_BYTES, a piece at a
- *              time with a pause behind it
+ *   keepalive  N leases, one stream; an operation is an answer. Each is asked for every TTL / 3,
+ * all in one burst, which is what etcd's own client does (clientv3 lease.go looks at its leases
+ * twice a second and asks for all that are due) hold       N watches, on `streams` streams, until
+ * standard input ends slow       one list of everything, read through a window of
+ * SLOW_WINDOW_BYTES, a piece at a time with a pause behind it
  *
  * Every event must be of that key with that value, every keep-alive's answer of a lease that waits
  * for one. Ways it ends: as load_etcd.
@@ -33,7 +34,8 @@ enum {
     STALL_MS = 10000,
     SLOW_WINDOW_BYTES = 64 * 1024 - 1,
     SLOW_PAUSE_NS = 1000000,
-    LEASE_TTL_S = 600,
+    LEASE_TTL_S = 6,
+    TICK_MS = 10,
 };
 
 /* One gRPC call that goes on: requests wait in out, answers are cut out of in. */
@@ -50,7 +52,7 @@ struct lease {
 };
 
 static struct {
-    uint64_t n, streams, inflight, range;
+    uint64_t n, streams, range;
     const char *prefix;
     struct meter meter;
     struct h2 h2;
@@ -206,16 +208,25 @@ static int on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void 
 
 /* --- turns ------------------------------------------------------------------------------- */
 
-static void turn(size_t read_bytes)
+/* False: nothing came in that time. */
+static bool turn_for(size_t read_bytes, int most_ms)
 {
     struct epoll_event ev;
     h2_flush(&load.h2);
-    int n = epoll_wait(load.h2.epoll, &ev, 1, STALL_MS);
-    if (n == 0 || (n < 0 && errno != EINTR)) {
-        die("%s: no answer for %d ms", load.meter.target, STALL_MS);
+    int n = epoll_wait(load.h2.epoll, &ev, 1, most_ms);
+    if (n < 0 && errno != EINTR) {
+        die("epoll_wait: %s", strerror(errno));
     }
     if (n > 0 && (ev.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         (void)h2_read(&load.h2, read_bytes);
+    }
+    return n != 0;
+}
+
+static void turn(size_t read_bytes)
+{
+    if (!turn_for(read_bytes, STALL_MS)) {
+        die("%s: no answer for %d ms", load.meter.target, STALL_MS);
     }
 }
 
@@ -319,37 +330,51 @@ static void run_hold(void)
 
 /* --- keep-alives ------------------------------------------------------------------------- */
 
-static void ask(void)
+static void ask(struct lease *l)
 {
     uint8_t frame[ETCD_FRAME_BYTES_MAX];
-    struct lease *l = &load.lease[load.asked++ % load.n];
     size_t n = etcd_msg_keepalive(frame, l->id);
-    meter_check(&load.meter, l->start_ns != 0 ? "a lease that was not answered" : NULL);
+    load.asked++;
     l->start_ns = now_ns();
     stream_say(&load.stream[0], frame, n);
 }
 
-static void run_keepalive(void)
+static void grant_leases(void)
 {
     static const nghttp2_nv grant[H2_GRPC_HEADERS] = H2_GRPC("/etcdserverpb.Lease/LeaseGrant");
-    static const nghttp2_nv headers[H2_GRPC_HEADERS] = H2_GRPC(
-        "/etcdserverpb.Lease/LeaseKeepAlive");
     uint8_t frame[ETCD_FRAME_BYTES_MAX];
-    load.streams = 1;
     load.lease = must_alloc(load.n, sizeof *load.lease);
-    connect_up(H2_WINDOW_BYTES);
     for (uint64_t i = 0; i < load.n; i++) {
         call(grant, frame, etcd_msg_grant(frame, LEASE_TTL_S));
         finish_call();
     }
     qsort(load.lease, load.n, sizeof *load.lease, by_id);
+}
+
+static void run_keepalive(void)
+{
+    static const nghttp2_nv headers[H2_GRPC_HEADERS] = H2_GRPC(
+        "/etcdserverpb.Lease/LeaseKeepAlive");
+    load.streams = 1;
+    connect_up(H2_WINDOW_BYTES);
+    grant_leases();
     stream_open(&load.stream[0], headers);
     meter_begin(&load.meter);
+    uint64_t due_ns = now_ns();
     while (load.meter.phase != METER_DRAIN || load.answered < load.asked) {
-        while (load.meter.phase != METER_DRAIN && load.asked - load.answered < load.inflight) {
-            ask();
+        uint64_t now = now_ns();
+        if (now >= due_ns && load.meter.phase != METER_DRAIN) {
+            due_ns += LEASE_TTL_S * UINT64_C(1000000000) / 3;
+            for (uint64_t i = 0; i < load.n; i++) {
+                if (load.lease[i].start_ns == 0) { /* what is not answered is not asked for again */
+                    ask(&load.lease[i]);
+                }
+            }
         }
-        turn(SIZE_MAX);
+        bool is_late = !turn_for(SIZE_MAX, load.meter.phase == METER_DRAIN ? STALL_MS : TICK_MS);
+        if (is_late && load.meter.phase == METER_DRAIN) {
+            die("%s: no answer for %d ms", load.meter.target, STALL_MS);
+        }
         meter_step(&load.meter);
     }
 }
@@ -384,7 +409,6 @@ static void read_command_line(int argc, char **argv)
     m->mode = "watch";
     load.prefix = "bench/watched";
     load.n = load.streams = 1;
-    load.inflight = 64;
     const struct arg table[] = {
         {.name = "--target", .text = &m->target, .help = "HOST:PORT"},
         {.name = "--mode", .text = &m->mode, .help = "watch | keepalive | hold | slow"},
@@ -392,7 +416,6 @@ static void read_command_line(int argc, char **argv)
         {.name = "--n", .number = &load.n, .max = N_MAX, .help = "watches, leases, keys"},
         {.name = "--streams", .number = &load.streams, .max = N_MAX, .help = "hold: of watches"},
         {.name = "--range", .number = &load.range, .max = 1, .help = "1: watch all that begin so"},
-        {.name = "--inflight", .number = &load.inflight, .max = N_MAX, .help = "keep-alives"},
         {.name = "--warm-ms", .number = &m->warm_ms, .max = 600000, .help = "not counted"},
         {.name = "--run-ms", .number = &m->run_ms, .max = 600000, .help = "counted"},
         {.name = "--cpu-pids", .pids = &m->pids, .help = "whose CPU time to read"},
@@ -400,7 +423,7 @@ static void read_command_line(int argc, char **argv)
     };
     args_read(table, argc, argv);
     if (m->target == NULL || load.n == 0 || load.streams == 0 || load.streams > load.n ||
-        load.inflight == 0 || strlen(load.prefix) > 32) {
+        strlen(load.prefix) > 32) {
         die("--target is needed, the numbers must fit each other");
     }
 }
@@ -414,7 +437,6 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(mode, "keepalive") == 0) {
-        load.inflight = load.inflight < load.n ? load.inflight : load.n;
         run_keepalive();
     } else if (strcmp(mode, "slow") == 0) {
         run_slow();

@@ -112,7 +112,7 @@ def _chosen(found, st, plan):
     return [t for t in found if plan.wants(t.name)]
 
 
-def _etcd_targets(st, plan, _scenario):
+def _etcd_targets(st, plan, scenario):
     up = st.etcd()
     found = [Target("direct", up, up, [])]
     if plan.wants("relay"):
@@ -121,7 +121,7 @@ def _etcd_targets(st, plan, _scenario):
     if plan.wants("sidecar"):
         ready, p = st.sidecar(etcd=up)
         found.append(Target("sidecar", ready["etcd"], ready["etcd"], [p]))
-    if plan.wants("grpc-proxy"):
+    if scenario.grpc_proxy and plan.wants("grpc-proxy"):
         address, p = st.grpc_proxy(up)
         found.append(Target("grpc-proxy", address, address, [p]))
     return _chosen(found, st, plan)
@@ -181,7 +181,8 @@ def _round(plan, scenario, targets, r):
     """Visits every target once. Each round starts with another, every second one goes backwards,
     so that no target always follows the same one."""
     order = targets[r % len(targets):] + targets[:r % len(targets)]
-    return {t.name: load(plan, scenario, t, plan.run_ms, plan.warm_ms)
+    run_ms, warm_ms = max(plan.run_ms, scenario.run_ms), max(plan.warm_ms, scenario.warm_ms)
+    return {t.name: load(plan, scenario, t, run_ms, warm_ms)
             for t in (order if r % 2 == 0 else reversed(order))}
 
 
@@ -189,14 +190,15 @@ def _alternate(plan, scenario, targets, st):
     """The rounds, and what disturbed them. A round during which somebody else used the machine is
     made again, at most twice the rounds in all: then the least disturbed ones count."""
     made = []
-    for r in range(2 * plan.rounds):
+    rounds = min(plan.rounds, scenario.rounds or plan.rounds)
+    for r in range(2 * rounds):
         disturbance = Disturbance(st)
         got = _round(plan, scenario, targets, r)
         made.append((disturbance.shares(), got))
-        if sum(shares["others"] <= DISTURBED for shares, _ in made) == plan.rounds:
+        if sum(shares["others"] <= DISTURBED for shares, _ in made) == rounds:
             break
     made.sort(key=lambda m: (m[0]["others"] > DISTURBED, m[0]["others"]))
-    kept, left_out = made[:plan.rounds], made[plan.rounds:]
+    kept, left_out = made[:rounds], made[rounds:]
     wrong = [got for _, got in left_out if any("error" in v for v in got.values())]
     worst = {kind: max(shares[kind] for shares, _ in kept) for kind in ("others", "steal")}
     return [got for _, got in kept] + wrong, {**worst, "left_out": len(left_out)}

@@ -189,6 +189,8 @@ def run_check_perf(plan, _scenario):
     with stack.Stack(plan.binaries) as st:
         etcd = st.etcd()
         ways = {"direct": etcd}
+        if plan.wants("relay"):
+            ways["relay"] = st.relay(etcd=etcd)[0]["etcd"]
         if plan.wants("sidecar"):
             ways["sidecar"] = st.sidecar(etcd=etcd)[0]["etcd"]
         got = {}

@@ -17,8 +17,12 @@ class Scenario:
     program: str = ""  # bench_load_…; "" = that of the plane
     stored: bool = False  # also with the subject as it is stored, direct and through the relay
     leaf: bool = True
+    grpc_proxy: bool = True
     view: str = ""  # targets of harness/views.py
     settled: bool = True  # etcd's read buffer is empty when measuring begins (stack.settle_etcd)
+    warm_ms: int = 0  # at least so long, where what is measured has a rhythm of its own
+    run_ms: int = 0
+    rounds: int = 0  # at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Row:
         return "aim" if better(value, self.aim) else "yes" if better(value, self.must) else "NO"
 
 
+CHECK = ("--op", "put", "--value-bytes", "1024", "--suffix", "k" * 244)
 FOREIGN = ("--op", "put", "--prefix", "bh/d/n", "--suffix", ".other/x", "--keys", "10000",
            "--rare", ".instances/", "--rare-every", "100")
 
@@ -65,9 +70,14 @@ ALL = (
              ("--op", "put", "--conns", "50", "--value-bytes", "1024")),
     *(Scenario(f"etcd_watch_{n}", f"one event to {n} watcher{'s' if n > 1 else ''}", "etcd",
                ("--mode", "watch", "--n", str(n)), program="streams") for n in (1, 1000)),
-    Scenario("etcd_keepalive_1000", "keep-alives of 1000 leases, all in flight", "etcd",
-             ("--mode", "keepalive", "--n", "1000", "--inflight", "1000"),
-             program="streams"),
+    Scenario("etcd_keepalive_1000", "keep-alives of 1000 leases of 6 s, all asked for every 2 s", "etcd",
+             ("--mode", "keepalive", "--n", "1000"), program="streams", warm_ms=3000, run_ms=4000,
+             rounds=3),
+    *(Scenario(f"etcd_check_{load}", f"what `etcdctl check perf --load {load}` does: {clients} clients, "
+               f"{limit} puts a second of 256 + 1024 bytes", "etcd",
+               (*CHECK, "--conns", str(clients), "--limit", str(limit)), run_ms=4000, rounds=2,
+               grpc_proxy=False)
+      for load, clients, limit in (("s", 50, 150), ("m", 200, 1000))),
     Scenario("etcd_check_perf", "etcdctl check perf --load s", "check_perf", quick=False),
     *(Scenario(f"nats_oneway_{n}", f"{n}-byte messages one way, full speed", "nats",
                ("--mode", "oneway", "--bytes", str(n)), stored=True)
@@ -164,13 +174,17 @@ ROWS = (
     *_watchers(1000),
     Row("etcd_list10000", "cpu_us", "relay", "etcd list of 10,000: CPU / relay", 2.0, 1.4),
     Row("etcd_list10000", "p50_us", "relay", "etcd list of 10,000: p50 / relay"),
-    Row("etcd_keepalive_1000", "cpu_us", "grpc-proxy", "etcd keep-alive, 1000 leases: CPU / "
-        "grpc-proxy", 0.5, 0.25),
-    Row("etcd_check_load", "rate", "direct", "etcd, 50 clients put 1 KiB: rate / direct",
+    Row("etcd_keepalive_1000", "cpu_us", "grpc-proxy", "etcd keep-alive, 1000 leases at the same rate: "
+        "CPU / grpc-proxy", 0.5, 0.25),
+    Row("etcd_check_load", "rate", "direct", "etcd, 50 clients put 1 KiB without a limit: rate / direct",
         more_is_better=True),
-    Row("etcd_check_load", "rate", "direct", "(ceiling: etcd, 50 clients put 1 KiB: relay / direct)",
+    Row("etcd_check_load", "rate", "direct", "(ceiling: etcd, 50 clients without a limit: relay / direct)",
         more_is_better=True, of="relay"),
-    Row("etcd_check_perf", "rate", "direct", "etcdctl check perf: writes a second / direct", 0.9,
+    *(Row(f"etcd_check_{load}", "rate", "direct", f"etcdctl check perf's profile {load} ({limit} writes a "
+          "second): throughput / direct", 0.9, 0.97, True) for load, limit in (("s", 150), ("m", 1000))),
+    *(Row(f"etcd_check_{load}", "p99_us", "direct", f"the same, {load}: p99 / direct")
+      for load in ("s", "m")),
+    Row("etcd_check_perf", "rate", "direct", "etcdctl check perf itself: writes a second / direct", 0.9,
         0.97, True),
     Row("memory_open", "watches_mib", "", "memory (Pss) of 1000 idle watches on one stream", 4, 1,
         unit="MiB"),
