@@ -8,7 +8,7 @@
 #include "etcd/view_range.h"
 #include "wire/pb_write.h"
 
-enum { GRPC_OUT_OF_RANGE = 11 };
+enum { GRPC_INVALID_ARGUMENT = 3, GRPC_OUT_OF_RANGE = 11 };
 
 size_t etcd_frame_begin(struct buf *out, enum err *e)
 {
@@ -86,7 +86,9 @@ bool etcd_view_next(struct etcd_call *c, int grpc_status)
 {
     bool is_next = grpc_status == 0 && !view_range_is_waiting(c->range) &&
                    !view_range_is_done(c->range);
-    if (!is_next && (grpc_status != GRPC_OUT_OF_RANGE || !view_range_restart(c->range)))
+    bool is_again = (grpc_status == GRPC_OUT_OF_RANGE && view_range_restart(c->range)) ||
+                    (grpc_status == GRPC_INVALID_ARGUMENT && view_range_narrow(c->range));
+    if (!is_next && !is_again)
         return false;
     return ask_next(c) == ERR_OK;
 }

@@ -21,7 +21,7 @@
 #include "etcd/view_watch.h"
 #include "limits.h"
 
-enum { GRPC_OUT_OF_RANGE = 11, REQUEST_CREATE = 1 };
+enum { GRPC_INVALID_ARGUMENT = 3, GRPC_OUT_OF_RANGE = 11, REQUEST_CREATE = 1 };
 
 enum fill { FILL_BEFORE, FILL_NOW, FILL_BEFORE_AGAIN, FILL_AT_START };
 
@@ -203,6 +203,8 @@ static enum err end_fill(struct etcd_call *c, int grpc_status)
     enum err e;
     if (grpc_status == GRPC_OUT_OF_RANGE) {
         e = not_there(c);
+    } else if (grpc_status == GRPC_INVALID_ARGUMENT) {
+        e = view_gather_narrow(&v->gather) ? ERR_OK : ERR_UPSTREAM_LOST;
     } else if (buf_len(&v->answer) == 0) {
         e = ERR_UPSTREAM_PROTOCOL;
     } else {
@@ -254,6 +256,8 @@ static enum err end_fetch(struct etcd_call *c, int grpc_status)
     struct view_stream *v = c->views;
     bool is_compacted = grpc_status == GRPC_OUT_OF_RANGE;
     struct span range = SPAN_NONE;
+    if (grpc_status == GRPC_INVALID_ARGUMENT)
+        return ERR_UPSTREAM_LOST;
     if (!is_compacted && buf_len(&v->answer) == 0)
         return ERR_UPSTREAM_PROTOCOL;
     if (!is_compacted)

@@ -58,7 +58,7 @@ enum err family_init(struct etcd_family *f, struct span root, const struct ns_pa
                      const uint64_t seed[2])
 {
     uint32_t own;
-    *f = (struct etcd_family){.seed = {seed[0], seed[1]}};
+    *f = (struct etcd_family){.seed = {seed[0], seed[1]}, .page_ops = LIMIT_TXN_OPS};
     enum err e = key_view_init(&f->view, root, path);
     if (e == ERR_OK)
         e = family_number(f, SPAN_NONE, &own);

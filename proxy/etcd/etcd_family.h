@@ -34,6 +34,7 @@ struct etcd_family {
     uint32_t *listed; /* nearest first, the own one leads; owned */
     uint32_t listed_n;
     bool is_sorted;
+    uint32_t page_ops;  /* operations of one Txn: LIMIT_TXN_OPS until etcd takes only fewer */
     uint64_t invalid_n; /* registry entries that are no namespaces' */
     int64_t known;      /* entries created up to this revision are listed; 0 = nothing is known */
     uint64_t seed[2];   /* of the hashes: descendants choose their keys */

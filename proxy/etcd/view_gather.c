@@ -96,6 +96,7 @@ enum err view_gather_begin(struct view_gather *g)
         e = note_asked(g, listed[g->n]);
     }
     g->from = g->to = 0;
+    g->most = g->family->page_ops;
     g->at = 0;
     g->is_waiting = false;
     g->since = g->family->known;
@@ -162,7 +163,7 @@ enum err view_gather_next(struct view_gather *g, struct buf *out)
 {
     struct pb_writer w = {.out = out};
     size_t before = buf_len(out);
-    uint32_t most = LIMIT_TXN_OPS - (g->registry != GATHER_NO_REGISTRY);
+    uint32_t most = g->most - (g->registry != GATHER_NO_REGISTRY);
     CHECK(!view_gather_is_done(g));
     if (g->is_waiting) /* the same page once more */
         g->to = g->from;
@@ -290,6 +291,19 @@ static int64_t header_revision(struct span header)
     return pb_find_number(header, HEADER_REVISION, &revision) ? (int64_t)revision : 0;
 }
 
+static uint32_t asked_ops(const struct view_gather *g)
+{
+    return g->to - g->from + (g->registry != GATHER_NO_REGISTRY);
+}
+
+bool view_gather_narrow(struct view_gather *g)
+{
+    if (!g->is_waiting || asked_ops(g) < 2)
+        return false;
+    g->most = asked_ops(g) / 2;
+    return true;
+}
+
 enum err view_gather_feed(struct view_gather *g, struct buf *page, size_t at)
 {
     enum err e = keep_page(g, page);
@@ -298,7 +312,7 @@ enum err view_gather_feed(struct view_gather *g, struct buf *page, size_t at)
         return e;
     struct span message = span_skip(buf_span(&g->page[g->pages - 1]), at), header;
     const uint8_t *p = message.p, *end = span_end(message);
-    uint32_t ops = 0, want = g->to - g->from + (g->registry != GATHER_NO_REGISTRY);
+    uint32_t ops = 0, want = asked_ops(g);
     struct pb_item it;
     if (!pb_find_bytes(message, REPLY_HEADER, &header) || header_revision(header) <= 0)
         return ERR_UPSTREAM_PROTOCOL;
@@ -313,6 +327,8 @@ enum err view_gather_feed(struct view_gather *g, struct buf *page, size_t at)
     }
     if (e == ERR_OK && ops != want)
         e = ERR_UPSTREAM_PROTOCOL;
+    if (e == ERR_OK && g->most < g->family->page_ops)
+        g->family->page_ops = g->most;
     if (e == ERR_OK && g->at == 0)
         g->at = g->revision != 0 ? g->revision : header_revision(header);
     return e;

@@ -38,6 +38,7 @@ struct view_gather {
     uint32_t from, to; /* the page asked for: number[from .. to) */
     enum { GATHER_REGISTRY_SINCE, GATHER_REGISTRY_ALL, GATHER_NO_REGISTRY } registry;
     int64_t since;
+    uint32_t most;    /* operations of one page */
     bool is_waiting;  /* a page is asked for */
     struct buf *page; /* what was answered; owned */
     uint32_t pages, pages_cap;
@@ -61,6 +62,9 @@ static inline bool view_gather_is_done(const struct view_gather *g)
 /* Appends the next page's request, a TxnRequest; the same again if it was not answered. Not when
  * done. */
 enum err view_gather_next(struct view_gather *g, struct buf *out) ATTR_MUST_USE;
+/* etcd calls the request for this page invalid: it may have a lower --max-txn-ops. False: it cannot
+ * be made narrower; else ask again. What is taken then is remembered for the sidecar's life. */
+bool view_gather_narrow(struct view_gather *g);
 /* Takes a TxnResponse. ERR_UPSTREAM_PROTOCOL; ERR_REQUEST_TOO_LARGE: all pages together are more
  * than LIMIT_GRPC_RESPONSE_BYTES; ERR_NOMEM. *page is taken over: message lies in it at `at`. */
 enum err view_gather_feed(struct view_gather *g, struct buf *page, size_t at) ATTR_MUST_USE;

@@ -321,6 +321,11 @@ enum err view_range_feed(struct view_range *r, struct buf *page, size_t at)
     return e == ERR_OK && view_gather_is_done(&r->gather) ? merge(r) : e;
 }
 
+bool view_range_narrow(struct view_range *r)
+{
+    return view_gather_narrow(&r->gather);
+}
+
 bool view_range_restart(struct view_range *r)
 {
     struct view_gather *g = &r->gather;

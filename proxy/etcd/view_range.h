@@ -33,6 +33,8 @@ enum err view_range_next(struct view_range *r, struct buf *out) ATTR_MUST_USE;
 enum err view_range_feed(struct view_range *r, struct buf *page, size_t at) ATTR_MUST_USE;
 /* The read's revision was compacted before it was complete. True: it has begun anew. */
 bool view_range_restart(struct view_range *r);
+/* As view_gather_narrow(). */
+bool view_range_narrow(struct view_range *r);
 /* Done: appends the RangeResponse. */
 enum err view_range_answer(struct view_range *r, struct buf *out) ATTR_MUST_USE;
 size_t view_range_bytes(const struct view_range *r);

@@ -12,7 +12,7 @@
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
 
-enum { GRPC_PERMISSION_DENIED = 7, GRPC_OUT_OF_RANGE = 11 };
+enum { GRPC_INVALID_ARGUMENT = 3, GRPC_PERMISSION_DENIED = 7, GRPC_OUT_OF_RANGE = 11 };
 
 static const struct h2_up_handler side_events;
 
@@ -139,7 +139,7 @@ static void on_trailers(struct h2_up_stream *up, struct span fields)
     }
     /* The store's permissions do not let us read descendants: clients do not try that again. */
     enum err e = status == GRPC_PERMISSION_DENIED ? ERR_DENIED : ERR_UPSTREAM_LOST;
-    if (status == 0 || status == GRPC_OUT_OF_RANGE)
+    if (status == 0 || status == GRPC_OUT_OF_RANGE || status == GRPC_INVALID_ARGUMENT)
         e = etcd_call_end_side(&s->call, status);
     if (e != ERR_OK)
         etcd_stream_finish(s, e, NULL);

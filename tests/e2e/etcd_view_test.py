@@ -145,6 +145,21 @@ class View(unittest.TestCase):
         self.put("a", "models/own", "1")
         self.assertEqual([("", "models/own", "1")], EVENT.findall(self.ask("a", "recv w")))
 
+    def test_an_etcd_that_takes_few_operations_is_read_in_narrow_pages(self):
+        self.etcd = self.stack.etcd("narrow", extra=("--max-txn-ops=5",))
+        for name in TREE:
+            self.start(name)
+        for name in TREE:
+            self.put(name, "models/" + name.replace("/", "_"), "of " + name)
+        for _ in range(2):
+            for name in TREE:
+                self.assertEqual(self.store.seen(name), self.read(name), name)
+        self.assertEqual("OK", self.ask("default", "open w Watch.Watch"))
+        self.ask("default", f"send w create_request {{ {MODELS} }}")
+        self.assertEqual("GOT created 1", self.ask("default", "recv w"))
+        self.put("a/b/c", "models/new", "seen")
+        self.assertIn('key "models/new"', self.ask("default", "recv w"))
+
     def test_more_namespaces_than_one_transaction_reads(self):
         raw = self.stack.etcd_client(self.etcd.addr)
         want = {}

@@ -232,6 +232,10 @@ static void serve_side(void)
     buf_deinit(&request);
     reply.n = wire.n = 0;
     bool is_fetch = span_eq(method, SPAN_LIT("/etcdserverpb.KV/Range"));
+    if (!is_fetch && is_too_wide(ask)) {
+        assert_int_equal(etcd_call_end_side(&w.watch, 3), ERR_OK);
+        return;
+    }
     bool ok = is_fetch ? model_range(&w.model, ask, &reply) : model_txn(&w.model, ask, &reply);
     w.fetches += is_fetch;
     if (ok) {
