@@ -19,6 +19,8 @@ static const struct span prefixes[] = {{(const uint8_t *)"v1/", 3}};
 struct seen {
     bool is_used, is_created, is_begun, is_dead, checks_prev, no_put, no_delete, wants_prev;
     const char *from, *end;
+    int64_t filled_at;            /* the revision whose keys the session read for it */
+    bool is_lost;                 /* etcd has forgotten an event: see is_forgotten() */
     int64_t start, from_revision; /* replay holds from here on */
     struct model_kv state[MODEL_LOGICAL];
     /* upstream */
