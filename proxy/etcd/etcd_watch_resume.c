@@ -30,6 +30,7 @@ struct watch {
 struct list {
     struct watch **at;
     size_t n, cap;
+    struct watch *one; /* what at points to while cap is 1: most streams have one watch */
 };
 
 struct etcd_watches {
@@ -59,10 +60,17 @@ static enum err reserve(struct etcd_watches *w, struct list *l)
 {
     if (l->n < l->cap)
         return ERR_OK;
-    size_t cap = l->cap == 0 ? 1 : 2 * l->cap;
-    struct watch **at = realloc(l->at, cap * sizeof(struct watch *));
+    if (l->cap == 0) {
+        l->at = &l->one;
+        l->cap = 1;
+        return ERR_OK;
+    }
+    size_t cap = 2 * l->cap;
+    struct watch **at = realloc(l->cap == 1 ? NULL : l->at, cap * sizeof(struct watch *));
     if (at == NULL)
         return ERR_NOMEM;
+    if (l->cap == 1)
+        at[0] = l->one;
     w->bytes += (cap - l->cap) * sizeof(struct watch *);
     l->at = at;
     l->cap = cap;
@@ -84,14 +92,20 @@ static void free_list(struct list *l)
     }
 }
 
+static void free_slots(struct list *l)
+{
+    if (l->at != &l->one)
+        free(l->at);
+}
+
 void etcd_watches_free(struct etcd_watches **w)
 {
     if (*w == NULL)
         return;
     free_list(&(*w)->live);
     free_list(&(*w)->pending);
-    free((*w)->live.at);
-    free((*w)->pending.at);
+    free_slots(&(*w)->live);
+    free_slots(&(*w)->pending);
     free(*w);
     *w = NULL;
 }
@@ -393,6 +407,8 @@ enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
     struct reply r;
     size_t at;
     *ret = (struct etcd_watch_verdict){0};
+    if (w->live.n == 1)
+        __builtin_prefetch(w->live.at[0]); /* needed when the message has been read */
     if (!read_reply(message, &r))
         return ERR_UPSTREAM_PROTOCOL;
     if (r.is_created && r.is_canceled && r.reason.n != 0) {

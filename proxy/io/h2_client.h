@@ -27,7 +27,8 @@ struct h2_up_handler {
     void (*on_head)(struct h2_up_stream *s, struct span fields, bool ended);
     void (*on_data)(struct h2_up_stream *s, struct span in); /* give in.n back when it has moved */
     void (*on_trailers)(struct h2_up_stream *s, struct span fields);
-    void (*on_sent)(struct h2_up_stream *s); /* bytes of the body have left */
+    void (*fetch)(const struct h2_up_stream *s); /* may be NULL: on_data is near, warm the caches */
+    void (*on_sent)(struct h2_up_stream *s);     /* bytes of the body have left */
     /* Closed by both sides (code 0) or reset by the server. The last call. */
     void (*on_closed)(struct h2_up_stream *s, uint32_t code);
     /* The connection was lost. sent: the server may have seen the request. The last call. */

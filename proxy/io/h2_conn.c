@@ -6,10 +6,9 @@
 #include "base/check.h"
 
 enum {
-    FRAME_HEAD_BYTES = 9,
     FRAME_BODY_BYTES = 16 * 1024, /* what nghttp2 puts into one frame */
     /* A write is made of pieces until it has as many bytes as one read; the last goes over. */
-    SCRATCH_BYTES = LIMIT_READ_BYTES + 2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES),
+    SCRATCH_BYTES = LIMIT_READ_BYTES + 2 * (H2_FRAME_HEAD_BYTES + FRAME_BODY_BYTES),
     FIELD_HEAD_BYTES = 7,
     LEND_BYTES = 4 * 1024, /* from here on a copy costs more than one more piece of a writev() */
 };
@@ -78,6 +77,7 @@ nghttp2_session *h2_conn_new_session(struct h2_conn *c, const struct h2_setup *s
 bool h2_conn_feed(struct h2_conn *c, struct span in, int *ret_error)
 {
     c->arrived = 0;
+    c->fed_end = in.p + in.n;
     ssize_t n = nghttp2_session_mem_recv(c->session, in.p, in.n);
     h2_conn_touch(c);
     if (n >= 0 && c->arrived != 0) {
@@ -396,7 +396,7 @@ int h2_body_move(struct h2_conn *c, struct h2_body *b, const uint8_t *frame_head
     if (out_bytes(c->hub) >= LIMIT_READ_BYTES || tcp_queued(&c->tcp) > LIMIT_OUT_HIGH_BYTES)
         return NGHTTP2_ERR_WOULDBLOCK;
     bool lends = n >= LEND_BYTES && c->tcp.tls == NULL; /* TLS copies in any case */
-    if (!scratch_append(c, frame_head, FRAME_HEAD_BYTES) ||
+    if (!scratch_append(c, frame_head, H2_FRAME_HEAD_BYTES) ||
         !(lends ? lend(c, b->bytes, n) : scratch_append(c, buf_span(b->bytes).p, n)))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     buf_consume(b->bytes, n);

@@ -36,6 +36,8 @@
 
 struct h2_conn;
 
+enum { H2_FRAME_HEAD_BYTES = 9 };
+
 enum { H2_FIELDS_MAX = 100 }; /* header fields of one block; etcd's clients send about ten */
 
 enum { H2_LENT_MAX = 32 }; /* pieces of bodies in one write */
@@ -69,8 +71,9 @@ struct h2_conn {
     bool owes_ping;            /* the answer to a measuring PING */
     uint64_t ping_answered_ms; /* when one was given last */
     bool touched, ending;
-    size_t arrived;      /* bytes of DATA in this read: of the connection's window */
-    enum counter rx, tx; /* bytes read and written are counted there */
+    const uint8_t *fed_end; /* of the bytes that are being fed */
+    size_t arrived;         /* bytes of DATA in this read: of the connection's window */
+    enum counter rx, tx;    /* bytes read and written are counted there */
     /* The header block being received: HTTP/2 never interleaves two on one connection. */
     struct buf block;
     unsigned block_fields;

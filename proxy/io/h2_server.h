@@ -92,6 +92,12 @@ enum err h2_server_answer(struct h2_app_stream *a, struct span fields) ATTR_MUST
 /* New bytes are in the body, or it has ended (body.ended; trailers then follow). */
 void h2_server_resume(struct h2_app_stream *a);
 void h2_server_reset(struct h2_app_stream *a, uint32_t code);
+/* The stream will be resumed soon: have what nghttp2 keeps of it in the caches by then. */
+static inline void h2_server_fetch(const struct h2_app_stream *a)
+{
+    if (a->server != NULL)
+        (void)nghttp2_session_get_stream_user_data(a->server->conn.session, a->id);
+}
 /* Give n bytes of request body back to the stream's window. */
 static inline void h2_server_consume(struct h2_app_stream *a, size_t n)
 {
