@@ -234,7 +234,9 @@ static const char *prove_in(const struct inject_config *c, const struct pod_requ
 {
     struct json_node *patch = NULL;
     const char *why = NULL;
+    t->is_known = true;
     *ret_err = json_tree_parse(t, before);
+    t->is_known = false;
     if (*ret_err == ERR_OK)
         *ret_err = json_tree_parse_value(t, buf_span(&o->patch), &patch);
     if (*ret_err == ERR_OK)

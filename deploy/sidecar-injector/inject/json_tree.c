@@ -339,7 +339,8 @@ static enum err read_end(struct reader *r, struct json_node *open, bool *ret_end
         r->at++;
         open->end = r->at;
         enum err e = ERR_OK;
-        const struct json_node *twice = open->kind == JSON_OBJECT ? duplicate(open, &e) : NULL;
+        bool is_looked_at = open->kind == JSON_OBJECT && !r->tree->is_known;
+        const struct json_node *twice = is_looked_at ? duplicate(open, &e) : NULL;
         return twice == NULL ? e : wrong(r, twice->key_start, "a name stands twice in one object");
     }
     if (open->count == 0)

@@ -43,6 +43,7 @@ struct json_tree {
     size_t used;                     /* of the first block */
     size_t held_bytes;
     struct json_node *root;
+    bool is_known;     /* what is parsed was parsed before: names are not compared again */
     size_t error_at;   /* after ERR_SYNTAX: offset into the input */
     const char *error; /* after ERR_SYNTAX: static text */
 };
