@@ -361,9 +361,11 @@ enum err nats_plane_list_connections(const struct nats_plane *p, struct buf *out
             left++;
             continue;
         }
+        /* The socket's other end: the list of servers may be another one since. */
+        bool is_there = c->state == STATE_GREETING || c->state == STATE_OPEN;
         e = buf_printf(out, "plane=nats side=app peer=%s upstream=%s state=%s\n",
                        tcp_peer(&c->side[SIDE_APP], peer),
-                       addr_print(p->conns.servers[c->server].addr, upstream), states[c->state]);
+                       is_there ? tcp_peer(&c->side[SIDE_UP], upstream) : "-", states[c->state]);
     }
     return e != ERR_OK || left == 0 ? e : buf_printf(out, "and %u more\n", left);
 }
