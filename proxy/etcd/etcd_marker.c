@@ -82,7 +82,8 @@ enum err etcd_marker_list(struct etcd_call *c)
     if (w.error == ERR_OK)
         w.error = key_map_end(&c->ns->markers, SPAN_LIT("\0"), &message);
     pb_write_end(&w, key);
-    pb_write_number(&w, RANGE_KEYS_ONLY, 1);
+    /* Not keys_only, though a marker has no value: from 3.7 on etcd then leaves the lease out, too.
+     */
     enum err e = send(c, &w);
     buf_deinit(&message);
     return e;
