@@ -190,7 +190,8 @@ static enum err flush(struct nats_conn *c)
             e = ERR_NOMEM;
         buf_consume(out, n);
     }
-    return nats_voice_speak(c) == ERR_OK ? e : ERR_NOMEM;
+    enum err spoken = nats_voice_speak(c);
+    return e == ERR_OK ? spoken : e;
 }
 
 static bool has_room(const struct nats_conn *c, enum nats_side side)
@@ -276,6 +277,12 @@ bool nats_conn_goes_on(struct nats_conn *c, enum nats_side side, enum err e)
 {
     if (e == ERR_NOMEM) {
         log_conn(LOG_ERROR, "connection ended: out of memory", c, err_info(e)->text);
+        nats_conn_abandon(c);
+        return false;
+    }
+    if (e == ERR_UPSTREAM_LOST) {
+        log_conn(LOG_INFO, "connection ended: its answers need a second one to its server", c,
+                 "the configuration was loaded again since");
         nats_conn_abandon(c);
         return false;
     }
@@ -395,6 +402,7 @@ static void dial(struct nats_conn *c)
     c->tried++;
     c->side[SIDE_UP] = (struct tcp){0};
     c->dialled_ns = uv_hrtime();
+    c->reloads = all->reloads;
     struct tls_context *tls;
     enum err e = nats_conns_dial_tls(all, server_of(c), &tls);
     if (e == ERR_OK)

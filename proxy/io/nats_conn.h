@@ -36,6 +36,7 @@ struct nats_conns {
     struct tls_context *tls_app;        /* of the listener; NULL: plaintext; owned by the plane */
     struct nats_auth *auth;             /* owned by the plane */
     unsigned good;                      /* the server that answered last: where dialling begins */
+    unsigned reloads;                   /* each may make an index lead to another server */
     /* Lent to the session that is being fed, so that a busy connection does not allocate and an
      * idle one holds nothing. */
     struct buf scratch[SIDES];

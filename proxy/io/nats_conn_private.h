@@ -20,6 +20,7 @@ struct nats_conn {
     struct buf kept[SIDES];       /* input that the session had no room for */
     struct deadline *greeting;
     uint64_t dialled_ns;
+    unsigned reloads;                   /* all's when it was dialled */
     uint8_t state;                      /* enum nats_conn_state */
     uint8_t server, tried;              /* index into servers; how many were dialled */
     bool has_spoken;                    /* the application has */
@@ -44,7 +45,8 @@ bool nats_conn_goes_on(struct nats_conn *c, enum nats_side side, enum err e);
 /* There may be room again: what was kept, then reading. */
 void nats_conn_resume(struct nats_conn *c);
 
-/* nats_voice: what the session said aside; dials its voice if there is none. ERR_NOMEM. */
+/* nats_voice: what the session said aside; dials its voice if there is none. ERR_NOMEM;
+ * ERR_UPSTREAM_LOST: its server is not known any more. */
 enum err nats_voice_speak(struct nats_conn *c) ATTR_MUST_USE;
 /* v's server has greeted it. False: v has ended. */
 bool nats_voice_begin(struct nats_conn *v);

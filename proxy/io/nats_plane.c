@@ -336,6 +336,7 @@ void nats_plane_reload(struct nats_plane *p, const struct nats_plane_options *o)
         set_server(p, o, i);
     p->conns.server_count = o->upstreams; /* who was learnt is learnt again */
     p->conns.good = 0;
+    p->conns.reloads++;
     nats_conns_take_auth(&p->conns);
     nats_probe_start(&p->probe);
 }

@@ -7,9 +7,10 @@
  *
  * With echo:false the server keeps from a connection what that connection publishes, and answers of
  * the API are published by us: so they are published by another one. It is dialled with the first
- * of them, to c's server and nowhere else, subscribes to nothing, and is a nats_conn without an
- * application: TLS, credentials and time limits are those of every other one. Neither lives
- * without the other: an answer that is lost would be a client's timeout.
+ * of them, to c's server and nowhere else (where a new configuration has come since, the index says
+ * another one, perhaps: then c ends, and its client comes again), subscribes to nothing, and is a
+ * nats_conn without an application: TLS, credentials and time limits are those of every other one.
+ * Neither lives without the other: an answer that is lost would be a client's timeout.
  */
 #include <stdlib.h>
 
@@ -18,6 +19,8 @@
 static enum err open_voice(struct nats_conn *c)
 {
     struct nats_conns *all = c->all;
+    if (c->reloads != all->reloads)
+        return ERR_UPSTREAM_LOST;
     struct nats_conn *v = calloc(1, sizeof *v);
     if (v == NULL)
         return ERR_NOMEM;

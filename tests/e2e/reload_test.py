@@ -95,6 +95,40 @@ class Reload(unittest.TestCase):
         for c in (client, nats, second):
             c.stop()
 
+    def test_an_echoless_connection_is_not_answered_at_another_bus(self):
+        """Its voice (nats_voice.c) is dialled when it is needed: never to a server that has taken the old
+        one's place. The connection ends, and its client comes again."""
+        bus = self.stack.nats("bus", extra=("-js", "-sd", self.stack.path("js")))
+        other = self.stack.nats("other")
+        sidecar = self.start(nats_upstream=bus.url)
+
+        def connect(addr):
+            s = socket.create_connection(tuple(addr.split(":")), real.WAIT_S)
+            self.addCleanup(s.close)
+            s.sendall(b'CONNECT {"echo":false,"verbose":false}\r\nPING\r\n')
+            self.read_until(s, b"PONG\r\n")
+            return s
+        client, listener = connect(sidecar.nats), connect(other.addr)
+        listener.sendall(b"SUB > 1\r\nPING\r\n")
+        self.read_until(listener, b"PONG\r\n")
+        self.after("taken", lambda: self.write(nats_upstream=[other.url]))
+        client.sendall(b"SUB _INBOX.x 1\r\nPUB $JS.API.INFO _INBOX.x 0\r\n\r\n")
+        try:
+            while client.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+        listener.sendall(b"PING\r\n")
+        self.assertEqual(b"PONG\r\n", self.read_until(listener, b"PONG\r\n"))
+
+    def read_until(self, s, end):
+        data = b""
+        while not data.endswith(end):
+            more = s.recv(4096)
+            self.assertTrue(more, data)
+            data += more
+        return data
+
     def test_by_sighup_and_what_is_refused(self):
         etcd = self.stack.etcd()
         sidecar = self.start(etcd_upstream=etcd.url)
