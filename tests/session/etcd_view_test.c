@@ -115,6 +115,7 @@ static void begin_replay(struct seen *s)
     if (s->is_begun || s->from_revision > w.model.revision)
         return;
     s->is_begun = true;
+    s->begun_at = at;
     oracle_state(s, at < 1 ? 1 : at, s->state);
 }
 
@@ -288,15 +289,16 @@ static void write_event(const struct seen *s, unsigned at, struct pb_build *out)
     pb_sub(out, 11, &event);
 }
 
-/* etcd before 3.5.18 forgets deletes of the revision it compacts. A watch that begins there, whose
- * keys were read at the revision before while that was still there, can never know: the law ends.
+/* etcd before 3.5.18 forgets deletes of the revision it compacts. A watch that begins there can
+ * never know of them; the law ends for it if its keys, by the session or by the application, were
+ * read at a revision before, while that was still there.
  */
 static bool is_forgotten(struct seen *s, const struct model_event *e)
 {
     int64_t compacted = w.model.compacted;
     if (!e->is_delete || e->revision != compacted || s->start != compacted)
         return false;
-    s->is_lost = s->is_lost || s->filled_at == s->start - 1;
+    s->is_lost = s->is_lost || s->filled_at == s->start - 1 || s->begun_at < compacted;
     return true;
 }
 
@@ -388,6 +390,8 @@ static void a_watch_replayed_from_a_range_is_the_range_at_every_later_revision(v
     (void)state;
     const char *text = getenv("VIEW_STEPS");
     uint64_t steps = text != NULL ? strtoull(text, NULL, 10) : STEPS_DEFAULT;
+    if (text == NULL) /* every day the same: what is rare is for the preset "nightly" to find */
+        setenv("LAW_SEED", "1", 0);
     w.rng = support_rng("law V");
     for (uint64_t i = 0; i < steps; i++) {
         if (i % STEPS_PER_WORLD == 0) {

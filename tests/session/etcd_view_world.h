@@ -11,7 +11,7 @@
 #include "etcd/etcd_family.h"
 #include "support/view_model.h"
 
-enum { WATCHES = 3, STEPS_DEFAULT = 300000, STEPS_PER_WORLD = 300, LIVE_MOST = 170 };
+enum { WATCHES = 3, STEPS_DEFAULT = 6000000, STEPS_PER_WORLD = 300, LIVE_MOST = 170 };
 
 static const struct span prefixes[] = {{(const uint8_t *)"v1/", 3}};
 
@@ -20,6 +20,7 @@ struct seen {
     bool is_used, is_created, is_begun, is_dead, checks_prev, no_put, no_delete, wants_prev;
     const char *from, *end;
     int64_t filled_at;            /* the revision whose keys the session read for it */
+    int64_t begun_at;             /* the revision whose Range the replay began with */
     bool is_lost;                 /* etcd has forgotten an event: see is_forgotten() */
     int64_t start, from_revision; /* replay holds from here on */
     struct model_kv state[MODEL_LOGICAL];
