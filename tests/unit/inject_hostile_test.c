@@ -13,6 +13,7 @@
     "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}],\"sidecar-volumes\":[{\"name\":\"creds\"," \
     "\"secret\":{\"secretName\":\"s\"}}],\"sidecar-volume-mounts\":[{\"name\":\"creds\","          \
     "\"mountPath\":\"/creds\"}]}"
+#define FAR    "{\"image\":\"i/b:1\",\"etcd-upstream\":[\"e-0.e.stores.svc.cluster.local:2379\"]}"
 #define NO_UID "{" MINIMAL ",\"uid\":0,\"gid\":0}"
 /* A pod that says it was injected, with init containers of its author's making. */
 #define FAKE(spec, init)                                                                           \
@@ -158,6 +159,16 @@ static const struct row rows[] = {
     {"on loopback too: the sidecar would dial itself, or whoever listens there",
      .pod = POD(WANT, "\"hostAliases\":[{\"ip\":\"127.0.0.1\",\"hostnames\":[\"x\",\"N\"]}],", ""),
      NO(CONFLICT)},
+    {"the store's name as the host's", .pod = POD(WANT, "\"hostname\":\"N\",", ""), NO(CONFLICT),
+     .has = {"own host name"}},
+    {"as the pod's", .pod = POD("\"name\":\"e\"," WANT, "", ""), NO(CONFLICT)},
+    {"the host's name is another one then",
+     .pod = POD("\"name\":\"e\"," WANT, "\"hostname\":\"x\",", ""), IN},
+    {"as host and subdomain", .config = FAR,
+     .pod = POD(WANT, "\"hostname\":\"e-0\",\"subdomain\":\"e\",", ""), NO(CONFLICT)},
+    {"a part of it is nothing", .config = FAR,
+     .pod = POD(WANT, "\"hostname\":\"e-0\",\"subdomain\":\"e2\",", ""), IN},
+    {"nor is the host alone", .config = FAR, .pod = POD(WANT, "\"hostname\":\"e-0\",", ""), IN},
     {"another name server is warned of",
      .pod = POD(WANT, "\"dnsConfig\":{\"nameservers\":[\"10.6.6.6\"]},", ""), IN,
      .has = {"nameservers"}},

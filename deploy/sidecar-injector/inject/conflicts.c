@@ -224,6 +224,48 @@ static void check_alias(struct check *k, const struct json_node *alias, struct s
          is_upstream ? "take it out: the sidecar would dial it, with its password" : "take it out");
 }
 
+/* Whether the host of an upstream begins with name. */
+static bool begins_a_store(const struct inject_list *upstreams, struct span name)
+{
+    for (unsigned i = 0; i < upstreams->n; i++) {
+        struct addr a;
+        const char *rule;
+        if (addr_parse(span_str(upstreams->item[i]), 1, &a, &rule) == ERR_OK &&
+            a.kind == ADDR_TCP && strncasecmp(a.host, (const char *)name.p, name.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The kubelet writes into the pod's /etc/hosts, beside the pod's own address, its host name (the
+ * pod's name, where none is given) and HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN. The domain is the
+ * cluster's own, so whatever begins with HOSTNAME.SUBDOMAIN. counts.
+ * https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/ */
+static void check_own_names(struct check *k)
+{
+    static const char *const own[] = {"hostname", "hostnameOverride"};
+    enum { LABEL_MAX = 63 }; /* the kubelet cuts longer ones */
+    char what[160], full[2 * LABEL_MAX + 3], shown[OUTCOME_SHOWN_BYTES];
+    struct span name = json_string(json_get(k->p->metadata.node, "name"));
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        struct span said = json_string(json_get(k->p->spec.node, own[i]));
+        name = said.n != 0 ? said : name;
+    }
+    struct span sub = json_string(json_get(k->p->spec.node, "subdomain"));
+    if (name.n == 0 || sub.n > LABEL_MAX)
+        return;
+    name.n = name.n < LABEL_MAX ? name.n : LABEL_MAX;
+    int n = snprintf(full, sizeof full, "%.*s.%.*s.", (int)name.n, (const char *)name.p, (int)sub.n,
+                     sub.n == 0 ? "" : (const char *)sub.p);
+    if (!is_store(&k->c->etcd_upstream, name) && !is_store(&k->c->nats_upstream, name) &&
+        (sub.n == 0 || (!begins_a_store(&k->c->etcd_upstream, span_of(full, (size_t)n)) &&
+                        !begins_a_store(&k->c->nats_upstream, span_of(full, (size_t)n)))))
+        return;
+    snprintf(what, sizeof what, "the pod's own host name %.60s is a store's",
+             outcome_show(name, shown));
+    find(k, k->deny_port, what, "rename it: the sidecar would dial the pod, with its password");
+}
+
 /* The whole pod resolves names alike, so its author could lead the sidecar, and the passwords that
  * it sends, to a server of his own. */
 static void check_names_of_stores(struct check *k)
@@ -231,6 +273,7 @@ static void check_names_of_stores(struct check *k)
     static const char *const own[] = {"nameservers", "searches"};
     const struct json_node *aliases = json_get(k->p->spec.node, "hostAliases");
     const struct json_node *dns = json_get(k->p->spec.node, "dnsConfig");
+    check_own_names(k);
     for (const struct json_node *a = aliases == NULL ? NULL : aliases->child; a != NULL;
          a = a->next) {
         const struct json_node *names = json_get(a, "hostnames");
