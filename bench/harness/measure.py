@@ -162,6 +162,7 @@ def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     watched = target.between + target.servers
     if watched:
         command += ["--cpu-pids", ",".join(str(p.pid) for p in watched)]
+    arrivals = views.Arrivals(target.between[0]) if scenario.view == "foreign" else None
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
                               timeout=LOAD_TIMEOUT_S, check=False)
@@ -174,6 +175,8 @@ def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     cpu_us = numbers["cpu_us"]
     numbers["cpu_us"] = sum(cpu_us[:len(target.between)]) if target.between else None
     numbers["server_cpu_us"] = sum(cpu_us[len(target.between):]) if target.servers else None
+    if arrivals and run_ms:
+        numbers["cpu_us"] = arrivals.cpu_us(numbers["ops"])
     return numbers
 
 
@@ -182,6 +185,8 @@ def _round(plan, scenario, targets, r):
     so that no target always follows the same one."""
     order = targets[r % len(targets):] + targets[:r % len(targets)]
     run_ms, warm_ms = max(plan.run_ms, scenario.run_ms), max(plan.warm_ms, scenario.warm_ms)
+    if scenario.view == "foreign":
+        warm_ms = 0  # every event counts, as does its CPU
     return {t.name: load(plan, scenario, t, run_ms, warm_ms)
             for t in (order if r % 2 == 0 else reversed(order))}
 

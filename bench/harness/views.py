@@ -6,6 +6,7 @@ straight into etcd (design.md 4.1) through its JSON gateway.
 """
 import base64
 import json
+import pathlib
 import socket
 import time
 import urllib.request
@@ -83,6 +84,34 @@ def foreign_targets(st, plan, _scenario):
     root, p = st.sidecar(etcd=etcd, namespace="default", view="subtree")
     st.start("watch", _watch(plan, root["etcd"]), stdin=process.PIPE).line()
     return [Target("view", etcd, etcd, [p])]
+
+
+class Arrivals:
+    """The CPU of the sidecar for the events of puts. Under load etcd itself lets a watch fall behind
+    and sends what it missed afterwards, so the clock stops when nothing more comes."""
+
+    EVENT_BYTES_LEAST = 100  # on the wire: its key and value alone are longer
+    QUIET_S, MOST_S = 0.3, 20
+
+    def __init__(self, sidecar):
+        self.sidecar = sidecar
+        self.cpu_s, self.bytes = sidecar.cpu_s(), self._read_bytes()
+
+    def _read_bytes(self):
+        text = pathlib.Path(f"/proc/{self.sidecar.pid}/io").read_text(encoding="ascii")
+        return int(text.split("rchar:")[1].split()[0])
+
+    def cpu_us(self, events):
+        """Of one of so many events, all of which must have come."""
+        end = time.monotonic() + self.MOST_S
+        last, now = -1, self._read_bytes()
+        while now != last and time.monotonic() < end:
+            time.sleep(self.QUIET_S)
+            last, now = now, self._read_bytes()
+        if now - self.bytes < events * self.EVENT_BYTES_LEAST:
+            raise stack.StackError(f"{events} events did not come to {self.sidecar.name}: "
+                                   f"{now - self.bytes} bytes")
+        return (self.sidecar.cpu_s() - self.cpu_s) / events * 1e6
 
 
 def _watch(plan, address):
