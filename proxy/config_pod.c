@@ -121,11 +121,13 @@ enum err config_set_uids(struct config_loader *l, enum option o)
     return ERR_OK;
 }
 
-/* "ADDRESS" or "ADDRESS/BITS". What does not parse here never reaches the text of the rules. */
-static bool is_net(const char *text)
+/* "ADDRESS" or "ADDRESS/BITS". What does not parse here never reaches the text of the rules.
+ * *ret_is_mapped: IPv4 in IPv6's form, which no packet carries: a rule for it would match nothing.
+ */
+static bool is_net(const char *text, bool *ret_is_mapped)
 {
     char host[64];
-    struct in6_addr bytes;
+    struct in6_addr bytes = {0};
     snprintf(host, sizeof host, "%s", text);
     char *bits = strchr(host, '/');
     if (bits != NULL)
@@ -133,6 +135,7 @@ static bool is_net(const char *text)
     int most = inet_pton(AF_INET, host, &bytes) == 1    ? 32
                : inet_pton(AF_INET6, host, &bytes) == 1 ? 128
                                                         : -1;
+    *ret_is_mapped = most == 128 && IN6_IS_ADDR_V4MAPPED(&bytes);
     if (most < 0 || bits == NULL)
         return most >= 0;
     int n = 0;
@@ -155,10 +158,14 @@ enum err config_set_enforce_to(struct config_loader *l, enum option o)
             return config_fail_item(l, o, item, "there are more than 16 networks");
         if (item.n != 0 && item.n < sizeof text)
             memcpy(text, item.p, item.n);
-        if (!is_net(text) || strlen(text) != item.n)
+        bool is_mapped = false;
+        if (!is_net(text, &is_mapped) || strlen(text) != item.n)
             return config_fail_item(l, o, item,
                                     "this is no address or network; write 10.0.0.5, 10.0.0.0/8 or "
                                     "fd00::/8");
+        if (is_mapped)
+            return config_fail_item(l, o, item,
+                                    "packets to it are IPv4's; write it without the ::ffff:");
         memcpy(r->nets[r->net_count++], text, sizeof text);
     }
     return ERR_OK;

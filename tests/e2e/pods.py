@@ -79,8 +79,9 @@ class PodSidecar(real.Sidecar):
 
     def __init__(self, name, directory, pod, args, role):
         self.pod = pod
+        nats = () if "--nats-upstream" in args else ("--nats-upstream", f"nats://{pod.store}:4222")
         argv = [pod.program("bulkhead"), "serve", "--namespace", pod.namespace, "--health-listen", ":9090",
-                "--etcd-upstream", f"http://{pod.store}:2379", "--nats-upstream", f"nats://{pod.store}:4222", *args]
+                "--etcd-upstream", f"http://{pod.store}:2379", *nats, *args]
         real.Process.__init__(self, name, argv, directory, stdout_is_log=False, wrap=pod.wrap(role))
         self.until(lambda: real.READY.search(self.out()), "the ready line")
 

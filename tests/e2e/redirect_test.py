@@ -57,6 +57,20 @@ table inet mesh {
   }
 }
 """
+# Dials argv[1] (an IPv6 literal) at port argv[2] in the way of argv[3]; prints "open" or the errno's name.
+DIAL6 = """
+import errno, socket, sys
+host, port, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 262 if how == 'mptcp' else 0)
+s.settimeout(None if how == 'fast' else 20)
+if how == 'bound': s.bind((sys.argv[4], 0))
+if how == 'only': s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+try:
+    s.sendto(b'x', 0x20000000, (host, port)) if how == 'fast' else s.connect((host, port))
+    print('open')
+except OSError as e:
+    print(errno.errorcode.get(e.errno, e))
+"""
 # From fork to the end of the program's standard output's first line, or of the program.
 TIMES = """
 import statistics, subprocess, sys, time
@@ -243,6 +257,38 @@ class Redirect(unittest.TestCase):
         self.pod.redirect("--enforce", "--enforce-to", "192.0.2.0/24")
         self.assertEqual("open", self.pod.connect(self.pod.store, 2380))
 
+    def dial6(self, host, port, how="plain"):
+        return self.pod.must("app", ["/usr/bin/python3", "-c", DIAL6, host, str(port), how, "::ffff:" + self.pod.store[:-1] + "2"]).strip()
+
+    def test_ipv4_dialled_through_ipv6_sockets_is_no_way_around(self):
+        """::ffff:a.b.c.d: the packets are IPv4's, and so are the rules that see them; however it is dialled."""
+        mapped = "::ffff:" + self.pod.store
+        ways = ["plain", "bound", "fast"]
+        if self.dial6(mapped, 2379, "mptcp") == "open":  # a kernel may not have it
+            ways.append("mptcp")
+        for way in ways:
+            self.assertEqual("open", self.dial6(mapped, 2379, way), way)
+        self.pod.redirect("--enforce")
+        for way in ways:
+            for host in (mapped, "::ffff:192.0.2.77", "::ffff:127.0.0.1"):
+                if way == "bound" and host.endswith("127.0.0.1"):
+                    continue  # from another address than loopback's there is no way to it
+                self.assertEqual("ECONNREFUSED", self.dial6(host, 2379, way), f"{way} {host}")
+            for port in (4222, 2380, 8222):
+                self.assertEqual("ECONNREFUSED", self.dial6(mapped, port, way), f"{way} {port}")
+            self.assertEqual("open", self.dial6(mapped, 9999, way), way)
+        self.assertEqual("ENETUNREACH", self.dial6(mapped, 2379, "only"))
+        self.pod.redirect("--enforce", "--enforce-to", self.pod.store)
+        self.assertEqual("ECONNREFUSED", self.dial6(mapped, 8222))
+        refused = self.pod.bulkhead("init", "redirect", "--enforce", "--enforce-to", mapped)
+        self.assertEqual((2, ""), (refused.returncode, refused.stdout))
+        sidecar = self.pod.sidecar(*INTERCEPT)
+        for taken, way in enumerate(ways, 1):
+            self.assertEqual(["open", "open"], [self.dial6(mapped, port, way) for port in (2379, 4222)], way)
+            for plane in ("etcd", "nats"):
+                sidecar.until(lambda: sidecar.metric(f'bulkhead_intercepted_total{{plane="{plane}"}}') == taken, f"{way} {plane}")
+        self.assertEqual(0, sidecar.metric("bulkhead_intercept_refused_total"))
+
     def test_the_original_destination_chooses_and_is_never_dialled(self):
         self.pod.redirect("--etcd-ports", "2379,12379")
         sidecar = self.pod.sidecar(*INTERCEPT)
@@ -260,7 +306,14 @@ class Redirect(unittest.TestCase):
     def test_a_loop_is_seen_at_once(self):
         """The sidecar runs as a user that the rules do not exempt: what it dials comes back."""
         self.pod.redirect()
-        sidecar = self.pod.sidecar(*INTERCEPT, role="stranger")
+        self.check_a_loop()
+
+    def test_a_loop_through_an_ipv6_socket_is_seen_too(self):
+        self.pod.redirect()
+        self.check_a_loop("--nats-upstream", f"nats://[::ffff:{self.pod.store}]:4222")
+
+    def check_a_loop(self, *upstream):
+        sidecar = self.pod.sidecar(*INTERCEPT, *upstream, role="stranger")
         self.assertNotEqual(0, self.nats("pub", "work", "x").returncode)
         sidecar.until(lambda: "own connection came back" in sidecar.log(), "the loop in the log")
         self.assertRegex(sidecar.log(), "run the sidecar as the user that `bulkhead redirect --sidecar-uid` exempts")

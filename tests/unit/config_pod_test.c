@@ -86,6 +86,11 @@ static const struct {
     {{.command = COMMAND_REDIRECT, .argv = {"--enforce-to", "10.0.0.0/33"}},
      "--enforce-to \"10.0.0.0/33\": this is no address or network; write 10.0.0.5, 10.0.0.0/8 or "
      "fd00::/8"},
+    {{.command = COMMAND_REDIRECT, .argv = {"--enforce-to", "::ffff:10.0.0.0/104"}},
+     "--enforce-to \"::ffff:10.0.0.0/104\": packets to it are IPv4's; write it without the "
+     "::ffff:"},
+    {{.command = COMMAND_REDIRECT, .argv = {"--enforce-to", "::ffff:a00:5"}},
+     "--enforce-to \"::ffff:a00:5\": packets to it are IPv4's; write it without the ::ffff:"},
     {{.command = COMMAND_REDIRECT, .argv = {"--enforce-to", "10.0.0.1 drop"}},
      "--enforce-to \"10.0.0.1 drop\": this is no address or network; write 10.0.0.5, 10.0.0.0/8 or "
      "fd00::/8"},

@@ -13,6 +13,12 @@
     "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}],\"sidecar-volumes\":[{\"name\":\"creds\"," \
     "\"secret\":{\"secretName\":\"s\"}}],\"sidecar-volume-mounts\":[{\"name\":\"creds\","          \
     "\"mountPath\":\"/creds\"}]}"
+#define ITEMS                                                                                      \
+    "{" MINIMAL                                                                                    \
+    ",\"sidecar-volumes\":[{\"name\":\"creds\",\"projected\":{\"sources\":[{\"secret\":{"          \
+    "\"name\":\"s\",\"items\":[{\"key\":\"k\",\"path\":\"p\"}]}},{\"serviceAccountToken\":{"       \
+    "\"path\":\"t\"}}]}}],\"sidecar-volume-mounts\":[{\"name\":\"creds\",\"mountPath\":\"/"        \
+    "creds\"}]}"
 #define FAR    "{\"image\":\"i/b:1\",\"etcd-upstream\":[\"e-0.e.stores.svc.cluster.local:2379\"]}"
 #define NO_UID "{" MINIMAL ",\"uid\":0,\"gid\":0}"
 /* A pod that says it was injected, with init containers of its author's making. */
@@ -105,6 +111,58 @@ static const struct row rows[] = {
                          "\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true},"
                          "{\"name\":\"v\",\"mountPath\":\"/usr/lib\"}]")),
      IN, .not_in = "/usr/lib"},
+    {"our own mount, of something within the volume",
+     .pod = FAKE("", SIDECAR(",\"volumeMounts\":[{\"name\":\"bulkhead-no-token\",\"mountPath\":"
+                             "\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true,"
+                             "\"subPath\":\"x\"}]")),
+     IN, .not_in = "subPath"},
+    {"the passwords' mount, of something within the volume", .config = SECRETS,
+     .pod = FAKE("", SIDECAR(",\"volumeMounts\":[{\"name\":\"bulkhead-no-token\",\"mountPath\":"
+                             "\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true},"
+                             "{\"name\":\"creds\",\"mountPath\":\"/creds\",\"subPathExpr\":\"$(A)"
+                             "\"}]")),
+     IN, .not_in = "subPathExpr"},
+    {"a mount that spreads",
+     .pod = FAKE("", SIDECAR(",\"volumeMounts\":[{\"name\":\"bulkhead-no-token\",\"mountPath\":"
+                             "\"/var/run/secrets/kubernetes.io/serviceaccount\",\"readOnly\":true,"
+                             "\"mountPropagation\":\"Bidirectional\"}]")),
+     IN, .not_in = "Bidirectional"},
+    {"a termination message over the program",
+     .pod = FAKE("", SIDECAR(",\"terminationMessagePath\":\"/usr/bin/bulkhead\"")), IN,
+     .not_in = "terminationMessagePath"},
+    {"a termination message over the redirect container's program", .config = REDIRECT,
+     .pod = FAKE(USER, "{\"name\":\"bulkhead-redirect\",\"image\":\"i/b:1\","
+                       "\"terminationMessagePath\":\"/usr/bin/bulkhead\"}," SIDECAR("")),
+     IN, .not_in = "terminationMessagePath"},
+    {"the usual termination message, which the API server fills in",
+     .pod = FAKE("", SIDECAR(",\"terminationMessagePath\":\"/dev/termination-log\"")), IN,
+     .has = {"/dev/termination-log"}},
+    {"a port of the node",
+     .pod = FAKE("", SIDECAR(",\"ports\":[{\"name\":\"bulkhead-http\","
+                             "\"containerPort\":9090,\"protocol\":\"TCP\","
+                             "\"hostPort\":9090}]")),
+     IN, .not_in = "hostPort"},
+    {"a port more",
+     .pod = FAKE("", SIDECAR(",\"ports\":[{\"name\":\"bulkhead-http\","
+                             "\"containerPort\":9090,\"protocol\":\"TCP\"},{"
+                             "\"containerPort\":5,\"hostPort\":5}]")),
+     IN, .not_in = "hostPort"},
+    {"a probe of another host",
+     .pod = FAKE("", SIDECAR(",\"livenessProbe\":{\"httpGet\":{\"path\":\"/livez\",\"port\":9090,"
+                             "\"host\":\"10.6.6.6\"},\"periodSeconds\":10,\"timeoutSeconds\":3,"
+                             "\"failureThreshold\":6}")),
+     IN, .not_in = "10.6.6.6"},
+    {"a device",
+     .pod = FAKE("", SIDECAR(",\"resources\":{\"requests\":{\"cpu\":\"10m\",\"memory\":"
+                             "\"32Mi\"},\"claims\":[{\"name\":\"gpu\"}]}")),
+     IN, .not_in = "claims"},
+    {"a member that nobody knows yet", .pod = FAKE("", SIDECAR(",\"newMember\":{\"a\":1}")), IN,
+     .not_in = "newMember"},
+    {"the password, if there is one", .config = SECRETS,
+     .pod = FAKE("",
+                 SIDECAR(",\"env\":[{\"name\":\"BULKHEAD_ETCD_PASSWORD\",\"valueFrom\":{"
+                         "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\",\"optional\":true}}}]")),
+     IN, .not_in = "optional"},
     {"more rights where the platform chooses the user", .config = NO_UID,
      .pod = FAKE("", SIDECAR(",\"securityContext\":{\"runAsNonRoot\":true,"
                              "\"allowPrivilegeEscalation\":false,\"privileged\":false,"
@@ -129,6 +187,18 @@ static const struct row rows[] = {
      .pod = FAKE("\"volumes\":[{\"name\":\"creds\",\"secret\":{\"secretName\":\"mine\"}}],",
                  SIDECAR("")),
      IN, .not_in = "mine"},
+    {"the volume of the passwords, one key in another's place", .config = SECRETS,
+     .pod = FAKE("\"volumes\":[{\"name\":\"creds\",\"secret\":{\"secretName\":\"s\",\"items\":[{"
+                 "\"key\":\"a\",\"path\":\"b\"}]}}],",
+                 SIDECAR("")),
+     IN, .not_in = "items"},
+    {"the same volume as the API server stores it", .config = ITEMS,
+     .pod = FAKE(
+         "\"volumes\":[{\"name\":\"creds\",\"projected\":{\"sources\":[{\"secret\":{\"name\":"
+         "\"s\",\"items\":[{\"key\":\"k\",\"path\":\"p\"}]}},{\"serviceAccountToken\":{"
+         "\"path\":\"t\",\"expirationSeconds\":3600}}],\"defaultMode\":420}}],",
+         SIDECAR("")),
+     IN, .has = {"\"expirationSeconds\":3600}}],\"defaultMode\":420"}},
     {"the redirect container behind another one", .config = REDIRECT,
      .pod = FAKE(USER, "{\"name\":\"early\",\"image\":\"x\"},{\"name\":\"bulkhead-redirect\","
                        "\"image\":\"i/b:1\"}," SIDECAR("")),

@@ -157,12 +157,6 @@ static void remove_at(struct edit *e, const struct spot *parent, const struct sp
         json_tree_remove(parent->node, at->node);
 }
 
-void edit_remove_member(struct edit *e, const struct spot *parent, const char *name)
-{
-    struct spot at = spot_member(parent, name);
-    remove_at(e, parent, &at);
-}
-
 void edit_remove_index(struct edit *e, const struct spot *array, size_t i)
 {
     struct spot at = spot_index(array, i);

@@ -45,7 +45,6 @@ void edit_set(struct edit *e, const struct spot *parent, const char *name, struc
 void edit_insert(struct edit *e, const struct spot *array, size_t i, struct span value);
 /* Replace element i of the array. */
 void edit_replace(struct edit *e, const struct spot *array, size_t i, struct span value);
-void edit_remove_member(struct edit *e, const struct spot *parent, const char *name);
 void edit_remove_index(struct edit *e, const struct spot *array, size_t i);
 /* The member as a list or an object: made, "[]" or "{}", if it is absent or null. */
 struct spot edit_list(struct edit *e, const struct spot *parent, const char *name);

@@ -7,7 +7,7 @@
 #include "inject/inject_config.h"
 #include "inject/pod.h"
 
-/* ---- what covers what ---- */
+/* ---- what is as it should be ---- */
 
 /* "1000m" and "1" are one quantity; the API server writes the shortest form. */
 static double quantity(struct span text)
@@ -42,37 +42,94 @@ static bool same_quantity(const struct json_node *a, const struct json_node *b)
     return d <= x * 1e-9;
 }
 
-/* The element of list that is about the same thing: by name, else by mountPath. */
+/* The element of list that is about the same thing as desired's element i: by mountPath, by name,
+ * else by place. */
 static const struct json_node *counterpart(const struct json_node *list,
-                                           const struct json_node *element)
+                                           const struct json_node *element, size_t i)
 {
     static const char *const ids[] = {"mountPath", "name"};
-    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-        struct span id = json_string(json_get(element, ids[i]));
+    for (size_t k = 0; k < ARRAY_LEN(ids); k++) {
+        struct span id = json_string(json_get(element, ids[k]));
         for (const struct json_node *m = list->child; id.n != 0 && m != NULL; m = m->next)
-            if (span_eq(json_string(json_get(m, ids[i])), id))
+            if (span_eq(json_string(json_get(m, ids[k])), id))
                 return m;
         if (id.n != 0)
             return NULL;
     }
-    return NULL;
+    return json_at(list, i);
 }
 
+static bool is_one_of(struct span key, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(key, span_str(names[i])))
+            return true;
+    return false;
+}
+
+/* Did the API server put member in, because it was left out (Kubernetes' pkg/apis/core/v1,
+ * SetDefaults_*)? Whatever else is more than we wrote is somebody's wish: another mount, a path
+ * within a volume, a file over the program's. */
+static bool is_filled_in(const struct json_node *member)
+{
+    static const struct {
+        const char *key, *value; /* NULL: any */
+    } defaults[] = {
+        {"terminationMessagePath", "/dev/termination-log"},
+        {"resizePolicy", NULL}, /* whether new resources restart it */
+        {"scheme", "HTTP"},
+        {"successThreshold", "1"},
+        {"apiVersion", "v1"}, /* of a fieldRef */
+        {"divisor", "0"},
+        {"defaultMode", "420"},
+        {"expirationSeconds", "3600"},
+        {"type", ""}, /* of a hostPath */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+        if (span_eq(member->key, span_str(defaults[i].key)))
+            return defaults[i].value == NULL ||
+                   ((member->kind == JSON_STRING || member->kind == JSON_NUMBER) &&
+                    span_eq(member->text, span_str(defaults[i].value)));
+    return member->kind == JSON_NULL;
+}
+
+/* Does present have a member that desired has not? Of requests and limits a LimitRange's defaults
+ * may be more. */
+static bool holds_more(const struct json_node *present, const struct json_node *desired)
+{
+    static const char *const open[] = {"limits", "requests"};
+    if (is_one_of(desired->key, open, ARRAY_LEN(open)))
+        return false;
+    for (const struct json_node *p = present->child; p != NULL; p = p->next)
+        if (json_member(desired, p->key) == NULL && !is_filled_in(p))
+            return true;
+    return false;
+}
+
+static bool is_text_list(const struct json_node *list)
+{
+    return list->kind == JSON_ARRAY && (list->child == NULL || list->child->kind != JSON_OBJECT);
+}
+
+/* Is present what was desired, and nothing more but what is_filled_in()? Quantities are compared by
+ * what they mean. */
 /* NOLINTNEXTLINE(misc-no-recursion): desired is ours and shallow */
-bool ensure_covers(const struct json_node *present, const struct json_node *desired)
+static bool is_desired(const struct json_node *present, const struct json_node *desired)
 {
     if (present->kind != desired->kind)
         return false;
     if (desired->kind < JSON_ARRAY)
         return json_equal(present, desired) || same_quantity(present, desired);
-    bool is_named = desired->kind == JSON_ARRAY && desired->child != NULL &&
-                    desired->child->kind == JSON_OBJECT;
-    if (desired->kind == JSON_ARRAY && !is_named)
+    if (is_text_list(desired))
         return json_equal(present, desired);
+    if (desired->kind == JSON_ARRAY ? present->count != desired->count
+                                    : holds_more(present, desired))
+        return false;
+    size_t i = 0;
     for (const struct json_node *d = desired->child; d != NULL; d = d->next) {
-        const struct json_node *p = is_named ? counterpart(present, d)
-                                             : json_member(present, d->key);
-        if (p == NULL || !ensure_covers(p, d))
+        const struct json_node *p = desired->kind == JSON_ARRAY ? counterpart(present, d, i++)
+                                                                : json_member(present, d->key);
+        if (p == NULL || !is_desired(p, d))
             return false;
     }
     return true;
@@ -94,57 +151,40 @@ static struct json_node *parse_desired(struct edit *e, struct span json)
 
 /* ---- containers ---- */
 
-/* Whatever would make a container do something else than its arguments say. A pod can come with a
- * container of our name and a status of its own making: a variable more (LD_PRELOAD) or a mount
- * more would run its author's code as the sidecar's user. */
-static const char *const foreign[] = {
-    "command",   "env", "envFrom",       "lifecycle",     "workingDir",        "stdin",
-    "stdinOnce", "tty", "volumeDevices", "restartPolicy", "restartPolicyRules"};
-
-static bool is_one_of(struct span key, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (span_eq(key, span_str(names[i])))
-            return true;
-    return false;
-}
-
 /* The platform (OpenShift) fills in a user where we left it out, and nothing else. */
 static bool is_secure_as_desired(const struct json_node *present, const struct json_node *desired)
 {
     static const char *const filled_in[] = {"runAsUser", "runAsGroup", "seLinuxOptions"};
-    if (json_member(desired, SPAN_LIT("runAsUser")) != NULL)
+    if (json_member(desired, SPAN_LIT("runAsUser")) != NULL || present->kind != JSON_OBJECT)
         return json_equal(present, desired);
     for (const struct json_node *p = present->child; p != NULL; p = p->next) {
         const struct json_node *d = json_member(desired, p->key);
         if (d == NULL ? !is_one_of(p->key, filled_in, ARRAY_LEN(filled_in)) : !json_equal(p, d))
             return false;
     }
-    return ensure_covers(present, desired);
+    for (const struct json_node *d = desired->child; d != NULL; d = d->next)
+        if (json_member(present, d->key) == NULL)
+            return false;
+    return true;
 }
 
-static bool is_as_desired(const struct json_node *present, const struct json_node *desired)
+static bool is_member_as_desired(const struct json_node *present, const struct json_node *desired)
 {
     static const char *const exact[] = {"args", "lifecycle"};
-    static const char *const nothing_more[] = {"env", "volumeMounts"};
-    if (present->kind != desired->kind)
-        return false;
     if (span_eq(desired->key, SPAN_LIT("securityContext")))
         return is_secure_as_desired(present, desired);
     if (is_one_of(desired->key, exact, ARRAY_LEN(exact)))
         return json_equal(present, desired);
-    if (is_one_of(desired->key, nothing_more, ARRAY_LEN(nothing_more)) &&
-        present->count != desired->count)
-        return false;
-    return ensure_covers(present, desired);
+    return is_desired(present, desired);
 }
 
+/* Member by member: what others changed of ours. */
 static void put_right(struct edit *e, const struct spot *container, const struct json_node *desired)
 {
     for (const struct json_node *d = desired->child; d != NULL && e->err == ERR_OK; d = d->next) {
         const struct json_node *p = json_member(container->node, d->key);
         struct buf text = {0};
-        if (p != NULL && is_as_desired(p, d))
+        if (p != NULL && is_member_as_desired(p, d))
             continue;
         char name[64];
         CHECK(d->key.n < sizeof name);
@@ -155,9 +195,6 @@ static void put_right(struct edit *e, const struct spot *container, const struct
             edit_set(e, container, name, buf_span(&text));
         buf_deinit(&text);
     }
-    for (size_t i = 0; i < ARRAY_LEN(foreign) && e->err == ERR_OK; i++)
-        if (json_member(desired, span_str(foreign[i])) == NULL)
-            edit_remove_member(e, container, foreign[i]);
 }
 
 void ensure_first(struct edit *e, const struct spot *spec, const char *list, const char *name,
@@ -188,7 +225,13 @@ void ensure_container(struct edit *e, const struct spot *spec, const char *list,
     if (desired == NULL)
         return;
     struct spot container = spot_index(&all, i);
-    put_right(e, &container, desired);
+    /* A pod can come with a container of our name and a status of its own making: a member that is
+     * not ours (a command, a preloaded library's variable, a message's file over the program)
+     * could run its author's code as the sidecar's user. */
+    if (container.node->kind != JSON_OBJECT || holds_more(container.node, desired))
+        edit_replace(e, &all, i, json);
+    else
+        put_right(e, &container, desired);
 }
 
 void ensure_absent(struct edit *e, const struct spot *spec, const char *list, const char *name)
@@ -212,6 +255,6 @@ void ensure_named(struct edit *e, const struct spot *spec, const char *list, con
     const struct json_node *desired = present == NULL ? NULL : parse_desired(e, json);
     if (present == NULL)
         edit_insert(e, &all, 0, json);
-    else if (desired != NULL && !ensure_covers(present, desired))
+    else if (desired != NULL && !is_desired(present, desired))
         edit_replace(e, &all, i, json);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ensure - make something ours be in the pod: put it in, or put right what is there. What the API
- * server adds to it (defaults) stays; variables, mounts and commands that are not ours go, whoever
- * put them there, because they could make the sidecar's user do something else.
+ * server adds to it (defaults) stays; whatever else is not ours goes, whoever put it there, because
+ * it could make the sidecar's user do something else.
  */
 #ifndef INJECT_ENSURE_H
 #define INJECT_ENSURE_H
@@ -17,11 +17,8 @@ void ensure_first(struct edit *e, const struct spot *spec, const char *list, con
                   struct span json);
 /* No element of that name in the list. */
 void ensure_absent(struct edit *e, const struct spot *spec, const char *list, const char *name);
-/* An element of that name that holds json; one that does not is replaced. */
+/* An element of that name that is json; one that is not is replaced. */
 void ensure_named(struct edit *e, const struct spot *spec, const char *list, const char *name,
                   struct span json);
-/* Is everything of desired in present? Lists of named things may hold more; others are equal;
- * quantities are compared by what they mean. */
-bool ensure_covers(const struct json_node *present, const struct json_node *desired);
 
 #endif
