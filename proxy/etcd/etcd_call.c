@@ -117,6 +117,23 @@ static enum err lease_request(struct etcd_call *c, const struct etcd_pass *pass,
     }
 }
 
+/* What a member says that has lost the others, too. */
+static bool is_local_read(const struct etcd_call *c, const struct etcd_pass *pass)
+{
+    switch (c->route->kind) {
+    case ETCD_KIND_RANGE:
+    case ETCD_KIND_RANGE_STREAM:
+    case ETCD_KIND_TXN:
+        return !pass->needs_quorum;
+    case ETCD_KIND_LEASE_LEASES: /* of markers it is a Range of ours */
+        return !c->ns->marks_leases;
+    case ETCD_KIND_STATUS:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static enum err request(struct etcd_call *c, struct span message)
 {
     if (c->requests != 0 && !c->route->client_streams)
@@ -133,7 +150,7 @@ static enum err request(struct etcd_call *c, struct span message)
     struct etcd_pass pass = {.call = c};
     size_t before = buf_len(&c->to_up);
     enum err e = etcd_frame_spliced(c->route->request, &pass, message, &c->to_up);
-    c->is_local_read = c->route->kind == ETCD_KIND_RANGE && pass.is_serializable;
+    c->is_local_read = is_local_read(c, &pass);
     if (e == ERR_OK)
         e = lease_request(c, &pass, message);
     if (e == ERR_OK && c->route->kind == ETCD_KIND_WATCH)

@@ -50,6 +50,7 @@ enum err etcd_view_request(struct etcd_call *c, struct span message, bool *ret_t
     if (e != ERR_OK || c->range == NULL)
         return e;
     *ret_taken = true;
+    c->is_local_read = view_range_is_serializable(c->range);
     return ask_next(c);
 }
 

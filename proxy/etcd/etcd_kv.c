@@ -88,9 +88,8 @@ static enum err note_revision(void *ctx, struct pb_frame *f, uint64_t v, uint64_
 
 static enum err note_serializable(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *ret_v)
 {
-    struct etcd_pass *pass = ctx;
-    (void)f;
-    pass->is_serializable = v != 0;
+    (void)ctx;
+    f->note[NOTE_SERIALIZABLE] = v != 0;
     *ret_v = v;
     return ERR_OK;
 }
@@ -120,9 +119,12 @@ static enum err known_target(void *ctx, struct pb_frame *f, uint64_t v, uint64_t
 
 static enum err range_end(void *ctx, struct pb_frame *f, struct pb_frame *up, struct buf *out)
 {
+    struct etcd_pass *pass = ctx;
     enum err e = etcd_need_key(ctx, f, up, out);
     if (f->note[NOTE_BAD_SORT] != 0)
         etcd_pass_fault(ctx, ERR_SORT_OPTION);
+    if (f->note[NOTE_SERIALIZABLE] == 0)
+        pass->needs_quorum = true;
     return e;
 }
 
@@ -138,7 +140,7 @@ static enum err begin_write(void *ctx, struct pb_frame *f, struct pb_frame *up)
 {
     struct etcd_pass *pass = ctx;
     (void)f;
-    pass->writes = true;
+    pass->writes = pass->needs_quorum = true;
     etcd_op_is_set(up);
     return ERR_OK;
 }

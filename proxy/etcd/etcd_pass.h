@@ -29,6 +29,7 @@ enum etcd_kind {
     ETCD_KIND_COMPACT,
     ETCD_KIND_RANGE,
     ETCD_KIND_RANGE_STREAM,
+    ETCD_KIND_TXN,
     ETCD_KIND_STATUS,
     ETCD_KIND_OBSERVE,
 };
@@ -41,7 +42,7 @@ struct etcd_pass {
     unsigned txn_ops;    /* the longest path's operations, once the outermost Txn has ended */
     bool writes;
     bool reads_at_revision;
-    bool is_serializable; /* a Range that one member answers alone */
+    bool needs_quorum; /* a member that has lost the others cannot answer it: of KV's messages */
     /* LeaseGrant, LeaseKeepAlive, LeaseTimeToLive, locks and elections. Request: the last ID, as
      * the application wrote it; reply: what it sees. */
     int64_t lease_asked;
@@ -65,8 +66,8 @@ enum err etcd_strip_lease(void *ctx, struct pb_frame *f, uint64_t v, uint64_t *r
 enum err etcd_note_header(void *ctx, struct pb_frame *f, struct span value);
 /* pb_frame.note[] of messages with a key: whether its last occurrence was not empty. */
 enum { NOTE_HAS_KEY };
-/* Of RangeRequest: it asks for an order that does not exist. */
-enum { NOTE_BAD_SORT = 2 };
+/* Of RangeRequest: it asks for an order that does not exist; any member may answer it. */
+enum { NOTE_BAD_SORT = 2, NOTE_SERIALIZABLE = 3 };
 /* pb_frame.note[] of RequestOp: it holds an operation. up is NULL outside a Txn. */
 enum { NOTE_OP_IS_SET = 1 };
 static inline void etcd_op_is_set(struct pb_frame *up)

@@ -18,7 +18,7 @@ static const struct etcd_route routes[] = {
     {PATH("/etcdserverpb.KV/Put"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_put_request, .response = &etcd_put_response},
     {PATH("/etcdserverpb.KV/Txn"), .policy = ETCD_REWRITE, .needs_tag = true,
-     .request = &etcd_txn_request, .response = &etcd_txn_response},
+     .request = &etcd_txn_request, .response = &etcd_txn_response, .kind = ETCD_KIND_TXN},
     {PATH("/v3lockpb.Lock/Unlock"), .policy = ETCD_REWRITE, .needs_tag = true,
      .request = &etcd_unlock_request},
     {PATH("/etcdserverpb.KV/Range"), .policy = ETCD_REWRITE, .needs_tag = true,

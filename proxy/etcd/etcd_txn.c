@@ -46,6 +46,8 @@ static enum err txn_begin(void *ctx, struct pb_frame *f, struct pb_frame *up)
     struct etcd_pass *pass = ctx;
     (void)f;
     etcd_op_is_set(up);
+    if (up != NULL) /* then all of it is proposed, whatever it holds (etcd txn.IsTxnReadonly) */
+        pass->needs_quorum = true;
     /* Each level but the innermost holds an operation, so deeper cannot be within the limit. */
     return ++pass->txn_levels > LIMIT_TXN_OPS + 1 ? ERR_TOO_MANY_OPS : ERR_OK;
 }

@@ -146,6 +146,11 @@ bool view_range_is_done(const struct view_range *r)
     return view_gather_is_done(&r->gather);
 }
 
+bool view_range_is_serializable(const struct view_range *r)
+{
+    return r->gather.is_serializable;
+}
+
 bool view_range_is_waiting(const struct view_range *r)
 {
     return r->gather.is_waiting;

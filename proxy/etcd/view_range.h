@@ -25,6 +25,8 @@ enum err view_range_begin(struct etcd_ns *ns, struct span request,
                           struct view_range **ret) ATTR_MUST_USE;
 void view_range_free(struct view_range **r);
 bool view_range_is_done(const struct view_range *r);
+/* As the application asked for it, and so each page of it. */
+bool view_range_is_serializable(const struct view_range *r);
 /* A page has been asked for. */
 bool view_range_is_waiting(const struct view_range *r);
 /* Appends the next TxnRequest. Not when done. */

@@ -4,7 +4,15 @@
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
 
-enum { GRPC_DEADLINE_EXCEEDED = 4, GRPC_UNAVAILABLE = 14 };
+enum {
+    GRPC_OK = 0,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_NOT_FOUND = 5,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_FAILED_PRECONDITION = 9,
+    GRPC_OUT_OF_RANGE = 11,
+    GRPC_UNAVAILABLE = 14
+};
 
 static struct etcd_stream *of_up(struct h2_up_stream *up)
 {
@@ -251,13 +259,20 @@ void etcd_stream_judge_deadline(struct etcd_stream *s)
         etcd_plane_distrust(s->plane, &s->up.client->addr);
 }
 
+/* Others say what is wrong with the request, the token or the member, before anybody is asked. */
+static bool is_of_the_store(int status)
+{
+    return status == GRPC_OK || status == GRPC_NOT_FOUND || status == GRPC_PERMISSION_DENIED ||
+           status == GRPC_FAILED_PRECONDITION || status == GRPC_OUT_OF_RANGE;
+}
+
 static void judge_member(struct etcd_stream *s, int status, struct span message)
 {
     if (etcd_head_says_alone(status, message) && s->up.client != NULL)
         etcd_plane_distrust(s->plane, &s->up.client->addr);
     else if (status == GRPC_DEADLINE_EXCEEDED)
         etcd_stream_judge_deadline(s);
-    else if (status != GRPC_UNAVAILABLE && !s->call.is_local_read)
+    else if (is_of_the_store(status) && !s->call.is_local_read)
         s->plane->links[s->call.route->lane].answered_ms = loop_now_ms(s->plane->loop);
 }
 
