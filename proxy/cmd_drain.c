@@ -4,7 +4,7 @@
 
 #include "ask.h"
 #include "cmd.h"
-#include "limits.h"
+#include "limit.h"
 
 int cmd_drain(const struct config *c)
 {

@@ -8,7 +8,7 @@
 
 #include "ask.h"
 #include "cmd.h"
-#include "limits.h"
+#include "limit.h"
 #include "sidecar.h"
 
 static void print(const struct buf *body)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "config_option.h"
-#include "limits.h"
+#include "limit.h"
 
 const struct option_row option_table[OPTION_COUNT] = {
 #define OPTION(id, name, env, value, fallback, commands, traits, set, help)                        \

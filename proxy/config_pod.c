@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "config_option.h"
-#include "limits.h"
+#include "limit.h"
 
 enum { UID_MAX = 4294967294 };
 

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "config_option.h"
-#include "limits.h"
+#include "limit.h"
 
 static struct span only_item(const struct config_loader *l, enum option o)
 {

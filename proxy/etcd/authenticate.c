@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "etcd/authenticate.h"
 
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
 

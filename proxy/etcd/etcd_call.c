@@ -13,7 +13,7 @@
 #include "etcd/authenticate.h"
 #include "etcd/etcd_pass.h"
 #include "etcd/view_range.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_wire.h"
 
 /* grpc-status FailedPrecondition; how often a random lease id is drawn again; how often a stream is

@@ -19,7 +19,7 @@
 #include "etcd/etcd_fields.h"
 #include "etcd/etcd_pass.h"
 #include "etcd/view_watch.h"
-#include "limits.h"
+#include "limit.h"
 
 enum { GRPC_INVALID_ARGUMENT = 3, GRPC_OUT_OF_RANGE = 11, REQUEST_CREATE = 1 };
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_wire.h"
 
 /* -- hash: SipHash-1-3 (Aumasson, Bernstein 2012) -- */

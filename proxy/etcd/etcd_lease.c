@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "etcd/etcd_pass.h"
 #include "etcd/view_range.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_write.h"
 
 /* Of LeaseGrantRequest and LeaseStatus: an ID was there. */

@@ -13,7 +13,7 @@
  * diverge (design.md 4.3).
  */
 #include "etcd/etcd_pass.h"
-#include "limits.h"
+#include "limit.h"
 
 enum { COMPARE = 1, SUCCESS = 2, FAILURE = 3 }; /* field numbers of TxnRequest's lists */
 /* note[] of TxnRequest: [COMPARE], [SUCCESS], [FAILURE] count elements. Of it and of RequestOp: */

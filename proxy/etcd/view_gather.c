@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "etcd/etcd_fields.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
 

@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "etcd/etcd_fields.h"
 #include "etcd/view_merge.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_write.h"
 
 /* etcd rpc.proto RangeRequest.SortOrder and SortTarget. */

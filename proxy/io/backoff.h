@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* backoff - how long to wait before the next try: doubling, within limits.h. 0: the first. */
+/* backoff - how long to wait before the next try: doubling, within limit.h. 0: the first. */
 #ifndef IO_BACKOFF_H
 #define IO_BACKOFF_H
 
 #include <stdint.h>
 
-#include "limits.h"
+#include "limit.h"
 
 static inline uint64_t backoff_next(uint64_t last_ms)
 {

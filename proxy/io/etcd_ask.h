@@ -67,7 +67,7 @@ enum err etcd_ask_begin(struct etcd_ask *a) ATTR_MUST_USE;
 enum err etcd_ask_send(struct etcd_ask *a, struct span method) ATTR_MUST_USE;
 /* Idempotent; safe on zeroed memory. */
 void etcd_ask_forget(struct etcd_ask *a);
-/* on_again after so long; or after a time that doubles (limits.h). It is forgotten meanwhile. */
+/* on_again after so long; or after a time that doubles (limit.h). It is forgotten meanwhile. */
 void etcd_ask_wait(struct etcd_ask *a, uint64_t ms);
 void etcd_ask_back_off(struct etcd_ask *a);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "limits.h"
+#include "limit.h"
 
 struct file_watch {
     uv_fs_event_t event;

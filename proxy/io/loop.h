@@ -19,7 +19,7 @@
 #include "base/counters.h"
 #include "base/err.h"
 #include "base/rng.h"
-#include "limits.h"
+#include "limit.h"
 
 /* Embedded in whoever wants to be called at the end of the turn. Zeroed = not queued. */
 struct loop_task {

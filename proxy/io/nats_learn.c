@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/log.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/json_splice.h"
 #include "wire/json_text.h"
 

@@ -15,7 +15,7 @@
 #include "io/nats_conn_private.h"
 #include "io/nats_learn.h"
 #include "io/nats_probe.h"
-#include "limits.h"
+#include "limit.h"
 
 enum { CONFIGURED_MAX = 16 }; /* servers that a configuration names */
 

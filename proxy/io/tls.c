@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "io/tls_private.h"
-#include "limits.h"
+#include "limit.h"
 
 /* ---- OpenSSL's way to our bytes ---- */
 

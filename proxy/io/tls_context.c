@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "io/tls_private.h"
-#include "limits.h"
+#include "limit.h"
 
 /* ---- names ---- */
 

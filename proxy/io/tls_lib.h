@@ -10,10 +10,6 @@
 #ifndef IO_TLS_LIB_H
 #define IO_TLS_LIB_H
 
-/* OpenSSL's err.h wants <limits.h>; in this tree that name is our own header's. */
-#ifndef INT_MAX
-#define INT_MAX __INT_MAX__
-#endif
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/js_ack.h"
 #include "nats/js_subject.h"
 #include "nats/nats_js_view.h"

@@ -2,7 +2,7 @@
 /* nats_js_app - an answer of JetStream's API: taken from our inbox, stripped, published. */
 #include <stdlib.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/js_body.h"
 #include "nats/js_headers.h"
 #include "nats/nats_js.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/attr.h"
-#include "limits.h"
+#include "limit.h"
 #include "nats/js_body.h"
 #include "nats/js_subject.h"
 #include "nats/nats_state.h"

@@ -14,7 +14,7 @@
 
 #include <endian.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/js_ack.h"
 #include "nats/nats_state.h"
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "limits.h"
+#include "limit.h"
 #include "nats/nats_js.h"
 #include "nats/nats_plain.h"
 #include "nats/nats_state.h"

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "limits.h"
+#include "limit.h"
 
 enum { BUCKETS_MIN = 8 };
 

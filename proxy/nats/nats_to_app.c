@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/js_ack.h"
 #include "nats/js_event.h"
 #include "nats/js_headers.h"

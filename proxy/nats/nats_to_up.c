@@ -9,7 +9,7 @@
  */
 #include <stdio.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/js_event.h"
 #include "nats/js_headers.h"
 #include "nats/nats_info.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "limits.h"
+#include "limit.h"
 
 static enum http1_verdict refuse(struct http1_parser *p, int status, const char *why)
 {

@@ -9,7 +9,7 @@
 #include <endian.h>
 
 #include "base/check.h"
-#include "limits.h"
+#include "limit.h"
 
 enum { FIELDS_MAX = 5 };
 enum verb_end { END_BLANK, END_ANY }; /* what must follow the verb */

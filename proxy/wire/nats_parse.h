@@ -53,7 +53,7 @@ struct nats_reader {
  * Take the next line out of *in. True: *ret_line is the line without its LF, valid until
  * nats_reader_release(). False: all of *in was consumed and the line has not ended (*ret_error ==
  * ERR_OK), or ERR_NATS_UNKNOWN_OP: no verb starts with these bytes (found with the first such byte,
- * so a stream without line ends cannot hide), ERR_NATS_CONTROL_LINE: longer than limits.h allows,
+ * so a stream without line ends cannot hide), ERR_NATS_CONTROL_LINE: longer than limit.h allows,
  * ERR_NOMEM.
  */
 bool nats_reader_next(struct nats_reader *r, enum nats_from from, struct span *in,

@@ -2,7 +2,7 @@
 #include "wire/pb_splice.h"
 
 #include "base/check.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/pb_wire.h"
 
 /*

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/check.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

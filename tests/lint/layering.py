@@ -9,14 +9,14 @@ import re
 
 import tree
 
-# folder -> the folders it may include from; limits.h is a table of numbers and open to all but base.
+# folder -> the folders it may include from; limit.h is a table of numbers and open to all but base.
 MAY_INCLUDE = {
     "proxy/base": {"base"},
     "policy": {"base", "policy"},
-    "proxy/wire": {"base", "wire", "limits.h"},
-    "proxy/etcd": {"base", "policy", "wire", "etcd", "limits.h"},
-    "proxy/nats": {"base", "policy", "wire", "nats", "limits.h"},
-    "proxy/io": {"base", "policy", "wire", "etcd", "nats", "io", "limits.h"},
+    "proxy/wire": {"base", "wire", "limit.h"},
+    "proxy/etcd": {"base", "policy", "wire", "etcd", "limit.h"},
+    "proxy/nats": {"base", "policy", "wire", "nats", "limit.h"},
+    "proxy/io": {"base", "policy", "wire", "etcd", "nats", "io", "limit.h"},
     # config.h: for the nearest name to a wrong one.
     "deploy/sidecar-injector/inject": {"base", "policy", "wire", "inject", "config.h"},
 }
@@ -37,6 +37,8 @@ THIRD_PARTY = {
 IMPURE = re.compile(r"\b(clock_gettime|gettimeofday|time|getenv|secure_getenv|rand|random|drand48|"
                     r"getrandom|socket|connect|bind|open|fopen|read|write|fork)\s*\(")
 FREE = ("tests/", "bench/", "ctl/", "cmake/")
+# With -I: a header there named like libc's would stand before it, in libraries' headers, too.
+INCLUDE_ROOTS = ("", "proxy", "tests", "deploy/sidecar-injector", "bench")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 
@@ -61,6 +63,8 @@ def check_include(report, path, line, folder, kind, name):
 def main():
     top, report, checked = tree.root(), tree.Report("layering"), 0
     for path in tree.c_files(top):
+        if os.path.dirname(path) in INCLUDE_ROOTS and LIBC.fullmatch(os.path.basename(path)):
+            report.add(path, 1, "shadow", f"the name of a header of libc: <{os.path.basename(path)}> would find it")
         if path.startswith(FREE):
             continue
         folder, source = folder_of(path), tree.text(top, path)

@@ -37,13 +37,14 @@ class Lints(unittest.TestCase):
 
     def test_layering(self):
         self.finds("layering", "policy/a.c", '\n#include "wire/http1.h"\n', "policy/a.c:2: layering")
-        self.finds("layering", "proxy/base/a.c", '#include "limits.h"\n', "a.c:1: layering")
+        self.finds("layering", "proxy/base/a.c", '#include "limit.h"\n', "a.c:1: layering")
         self.finds("layering", "proxy/nats/a.c", '#include "etcd/registry.h"\n', "a.c:1: layering")
         self.finds("layering", "proxy/io/a.h", '#include "config.h"\n', "a.h:1: layering")
         self.finds("layering", "proxy/etcd/a.c", "#include <uv.h>\n", "a.c:1: third-party")
         self.finds("layering", "proxy/main.c", "#include <nghttp2/nghttp2.h>\n", "third-party")
         self.finds("layering", "policy/a.c", "int64_t x = clock_gettime (1, 2);\n", "a.c:1: purity")
         self.finds("layering", "stray/a.c", "\n", "stray/a.c:1: layering")
+        self.finds("layering", "proxy/limits.h", "\n", "limits.h:1: shadow")
         self.passes("layering", "proxy/io/a.c", '#include <uv.h>\n#include "etcd/registry.h"\n')
         self.passes("layering", "tests/unit/a.c", '#include <uv.h>\n#include "io/tcp.h"\n')
         self.passes("layering", "policy/a.c", '/* time(x) */ int f(void); /* "open(" */\n')

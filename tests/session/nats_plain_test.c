@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/nats_plain.h"
 #include "nats/nats_state.h"
 

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/nats_state.h"
 
 enum { MIB = 1024 * 1024 };

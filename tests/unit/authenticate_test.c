@@ -3,7 +3,7 @@
 #include "support/support.h"
 
 #include "etcd/authenticate.h"
-#include "limits.h"
+#include "limit.h"
 #include "support/pb_build.h"
 
 static void the_request_is_name_and_password(void **state)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "config_option.h"
-#include "limits.h"
+#include "limit.h"
 #include "support/alloc_fail.h"
 
 enum { WORDS_MAX = 12 };

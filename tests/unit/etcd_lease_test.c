@@ -2,7 +2,7 @@
 /* Leases: ids out and back (design.md 4.4), replies in request order, the second try. */
 #include "support/etcd_rig.h"
 
-#include "limits.h"
+#include "limit.h"
 
 static struct etcd_rig rig;
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/attr.h"
-#include "limits.h"
+#include "limit.h"
 #include "wire/http1.h"
 
 #define HOST "Host: localhost:9090\r\n"

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "nats/nats_subs.h"
 
 static struct span sid(char text[16], unsigned i)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
-#include "limits.h"
+#include "limit.h"
 #include "support/pb_build.h"
 #include "wire/pb_splice.h"
 #include "wire/pb_wire.h"

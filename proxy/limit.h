@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limits - every bound of the sidecar: value, unit, reason (design.md 3.5).
+ * limit - every bound of the sidecar: value, unit, reason (design.md 3.5).
  *
  * Every buffer is bounded; reading from one side stops while the other side's output is above its
  * high mark.
  */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef LIMIT_H
+#define LIMIT_H
 
 enum {
     /* One read() from a socket; shared by all connections of the loop, so its size costs nothing.
