@@ -120,7 +120,7 @@ static const char *parse_userinfo(struct span *s, struct addr *a)
     if (at == NULL)
         return NULL;
     struct span info = span_of(s->p, (size_t)(at - s->p));
-    *s = span_skip(*s, info.n + 1);
+    *s = span_of(at + 1, (size_t)(span_end(*s) - (at + 1)));
     const uint8_t *colon = find_first(info, ':');
     struct span user = colon == NULL ? info : span_head(info, (size_t)(colon - info.p));
     struct span password = colon == NULL ? SPAN_NONE : span_skip(info, user.n + 1);
