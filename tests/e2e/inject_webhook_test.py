@@ -1,5 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The webhook as a program: what is no review, what is, what the network does, files that change, its end."""
+"""The webhook as a program: what is no review, what is, what the network does, files that change, its end.
+
+Malformed input, row by row, and the test that sends it (methods of Webhook below unless a file is named):
+
+| input | test |
+|---|---|
+| empty body, {}, a list, request null, YAML, BOM, cut, two documents, not UTF-8, a lone NUL | test_what_is_no_review_is_400 |
+| uid missing, empty, a number, of 10 kB | test_what_is_no_review_is_400 |
+| v1beta1; a kind that is no AdmissionReview | test_what_is_no_review_is_400 |
+| duplicated names, one of them escaped; deep nesting | test_what_is_no_review_is_400, unit/inject_json_patch_test |
+| kind != Pod, a kind of another group; UPDATE, DELETE; ephemeralcontainers | test_what_is_not_a_new_pod_is_allowed_as_it_is |
+| object null, a text, a list; containers missing, [], null, an object, of numbers | test_pods_that_are_none_are_denied_and_strange_ones_injected |
+| env null, [], an object, of texts, without names | the same, unit/inject_test |
+| annotations null, with a value that is no text; labels likewise | the same, unit/inject_test |
+| generateName only; no name at all; a name with a slash | test_pods_that_are_none_are_denied_and_strange_ones_injected |
+| namespace of request and object differ; none in the request | test_the_requests_namespace_is_what_counts |
+| \\u0000 in what is read, and elsewhere | test_pods_that_are_none_are_denied_and_strange_ones_injected |
+| chunked; no Content-Length; a charset; gzip; another type; 9 MiB declared | test_http |
+| 9 MiB sent | test_nine_mebibytes_are_refused_and_the_next_is_answered, test_a_chunked_review_that_never_ends |
+| two and more pipelined requests; Expect: 100-continue | test_pipelined_requests_are_answered_in_order, test_expect_is_answered_before_the_body |
+| slow body | test_slow_bodies_are_given_up_and_do_not_hold_up_others |
+| TLS 1.1; no SNI; a wrong one; ALPN h2 only; no ALPN; no TLS; garbage | test_tls, test_garbage_for_tls |
+| client abort in the request, behind it, in the middle of the answer | test_a_client_that_goes_away_is_forgotten |
+
+The traps of JSON patches: unit/inject_json_patch_test (the applier), unit/inject_rows.h check_shape (every patch of
+every rule), inject_corpus_test and tests/more/kube/patch_test.py (against other appliers).
+"""
 import json
 import os
 import socket
@@ -83,6 +109,8 @@ class Webhook(unittest.TestCase):
     def test_what_is_not_a_new_pod_is_allowed_as_it_is(self):
         for name, body in {
                 "another kind": changed(kind={"group": "apps", "version": "v1", "kind": "Deployment"}),
+                "a Pod of another group": changed(kind={"group": "metrics.k8s.io", "version": "v1", "kind": "Pod"}),
+                "kind null": changed(kind=None), "no operation": without("operation"), "a connection": changed(operation="CONNECT"),
                 "an update": changed(operation="UPDATE"), "a deletion": changed(operation="DELETE", object=None),
                 "a subresource": changed(operation="UPDATE", subResource="ephemeralcontainers")}.items():
             with self.subTest(name):
@@ -94,7 +122,14 @@ class Webhook(unittest.TestCase):
         for name, body in {
                 "object null": changed(object=None), "containers missing": pod_with({}),
                 "containers empty": pod_with({"containers": []}), "containers null": pod_with({"containers": None}),
-                "containers an object": pod_with({"containers": {}}),
+                "containers an object": pod_with({"containers": {}}), "containers of numbers": pod_with({"containers": [1]}),
+                "object a text": changed(object="pod"), "object a list": changed(object=[POD]), "object missing": without("object"),
+                "no spec": changed(object={"metadata": POD["metadata"]}), "spec a text": pod_with("spec"),
+                "env an object": pod_with({"containers": [{"name": "c", "env": {}}]}),
+                "env of texts": pod_with({"containers": [{"name": "c", "env": ["A=b"]}]}),
+                "a variable without a name": pod_with({"containers": [{"name": "c", "env": [{"value": "x"}]}]}),
+                "a label that is no text": pod_with(labels={"bulkhead.dev/inject": True}),
+                "annotations a list": pod_with(annotations=[]),
                 "a NUL in a claim": pod_with(annotations={"bulkhead.dev/namespace": "a\0b"}),
                 "an annotation that is no text": pod_with(annotations={"bulkhead.dev/namespace": 7})}.items():
             with self.subTest(name):
@@ -105,12 +140,36 @@ class Webhook(unittest.TestCase):
         for name, body in {
                 "env null": pod_with({"containers": [{"name": "c", "env": None}]}),
                 "annotations null": pod_with(annotations=None), "generateName only": changed(name=""),
-                "no name in the request": changed(), "another namespace in the object": pod_with(namespace="lie"),
+                "no name in the request": changed(), "no name at all": changed(object={**POD, "metadata": {"labels": POD["metadata"]["labels"]}}),
+                "env empty": pod_with({"containers": [{"name": "c", "env": []}]}),
+                "another namespace in the object": pod_with(namespace="lie"),
                 "a name with a slash": pod_with(name="a/b"), "dry run": changed(dryRun=True),
                 "a NUL elsewhere": pod_with(annotations={"x": "\0"})}.items():
             with self.subTest(name):
                 r = json.loads(self.injector.post(body)[1])["response"]
                 self.assertEqual((r["allowed"], r["patchType"], r["uid"]), (True, "JSONPatch", review(POD)["request"]["uid"]))
+
+    def test_the_requests_namespace_is_what_counts(self):
+        """The pod's own is its author's word; the policy is asked for the request's."""
+        own = {"containers": [{"name": "c", "env": [{"name": "DYNAMO_NAMESPACE", "valueFrom": {
+            "fieldRef": {"fieldPath": "metadata.namespace"}}}]}]}
+        r = json.loads(self.injector.post(pod_with(own, namespace="lie"))[1])["response"]
+        self.assertEqual("team-a", r["auditAnnotations"]["namespace"])
+        none = json.loads(pod_with(own, namespace="lie"))
+        del none["request"]["namespace"]
+        r = json.loads(self.injector.post(json.dumps(none))[1])["response"]
+        self.assertFalse(r["allowed"] and r["auditAnnotations"].get("namespace") == "lie", r)
+
+    def test_nine_mebibytes_are_refused_and_the_next_is_answered(self):
+        body = changed().encode() + b" " * (9 << 20)
+        try:
+            answer = self.raw(self.http(body, f"Content-Length: {len(body)}"))
+        except OSError:  # it was closed while this end still wrote
+            answer = b""
+        self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1.1 413 "), answer[:100])
+        eight = changed().encode().ljust(8 << 20)
+        self.assertEqual(self.injector.post(eight)[0], 200)
+        self.assertEqual(self.injector.post(eight + b" ")[0], 413)
 
     def test_http(self):
         body = changed().encode()
@@ -164,6 +223,15 @@ class Webhook(unittest.TestCase):
             s.sendall(self.http(body, f"Content-Length: {len(body)}")[:cut])
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             s.close()
+        # In the middle of an answer: more of them than the sockets hold, of which one byte is read.
+        many = [{"name": f"c{i}", "env": [{"name": "NATS_SERVER", "value": "n"}]} for i in range(100)]
+        body = pod_with({"containers": many}).encode()
+        plain = socket.create_connection(self.injector.webhook, 30)
+        s = self.injector.tls().wrap_socket(plain, server_hostname="localhost")
+        s.sendall(self.http(body, f"Content-Length: {len(body)}", end="keep-alive") * 50)
+        self.assertEqual(s.recv(1), b"H")
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        s.close()
         self.assertEqual(self.injector.post(changed())[0], 200)
         wait_until(lambda: "\nbulkhead_injector_connections 0\n" in self.injector.get("/metrics")[1],
                    "every connection is gone")

@@ -62,6 +62,39 @@ static inline bool holds(const struct outcome *o, const char *pod, const char *t
     return found;
 }
 
+/* An index as every applier reads it: no leading zero, no "-", which means the end. */
+static inline bool is_plain_token(struct span token)
+{
+    bool is_number = token.n != 0;
+    for (size_t i = 0; i < token.n; i++)
+        is_number = is_number && token.p[i] >= '0' && token.p[i] <= '9';
+    return !(token.n == 1 && token.p[0] == '-') && !(is_number && token.n > 1 && token.p[0] == '0');
+}
+
+/* Only what all appliers take in one sense; nothing is moved or copied, and no operation fails a
+ * pod on purpose ("test"). */
+static inline void check_shape(const char *what, const struct json_node *patch)
+{
+    for (const struct json_node *op = patch->child; op != NULL; op = op->next) {
+        struct span path = json_string(json_get(op, "path")),
+                    kind = json_string(json_get(op, "op"));
+        bool is_remove = span_eq(kind, SPAN_LIT("remove"));
+        bool is_known = is_remove || span_eq(kind, SPAN_LIT("add")) ||
+                        span_eq(kind, SPAN_LIT("replace"));
+        bool is_good = is_known && path.n > 1 && path.p[0] == '/' &&
+                       (json_member(op, SPAN_LIT("value")) == NULL) == is_remove;
+        for (size_t at = 0, n = 0; is_good && at < path.n; at += n + 1) {
+            struct span rest = span_skip(path, at + 1);
+            const uint8_t *slash = rest.n == 0 ? NULL : memchr(rest.p, '/', rest.n);
+            n = slash == NULL ? rest.n : (size_t)(slash - rest.p);
+            is_good = is_plain_token(span_head(rest, n));
+        }
+        if (!is_good)
+            fail_msg("%s: %.*s %.*s", what, (int)kind.n, (const char *)kind.p, (int)path.n,
+                     (const char *)path.p);
+    }
+}
+
 /* The pod with o's patch, by an applier's way alone. */
 static inline char *patched(const char *pod, const struct outcome *o)
 {
@@ -72,6 +105,7 @@ static inline char *patched(const char *pod, const struct outcome *o)
     assert_int_equal(json_tree_parse(&t, span_str(pod)), ERR_OK);
     if (buf_len(&o->patch) != 0) {
         assert_int_equal(json_tree_parse_value(&t, buf_span(&o->patch), &patch), ERR_OK);
+        check_shape(pod, patch);
         assert_int_equal(json_patch_apply(&t, patch, &why), ERR_OK);
     }
     assert_int_equal(json_tree_write(t.root, &out), ERR_OK);

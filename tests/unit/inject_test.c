@@ -195,6 +195,24 @@ static const struct row rows[] = {
     {"envFrom is overruled and warned of",
      .pod = POD(WANT, "", ",\"envFrom\":[{\"configMapRef\":{\"name\":\"c\"}}]"), IN,
      .has = {"\"ETCD_ENDPOINTS\",\"value\":\"http://127.0.0.1:2379\"", "envFrom is not read"}},
+    {"users of a variable come after it", .pod = POD(WANT, "", ENV("WHERE", "$(NATS_SERVER)/x")),
+     IN,
+     .has = {"\"value\":\"nats://"
+             "127.0.0.1:4222\"},{\"name\":\"DYNAMO_NAMESPACE\",\"value\":\"default\"}"
+             ",{\"name\":\"WHERE\""}},
+    {"an empty list of variables", .pod = POD(WANT, "", ",\"env\":[]"), IN, .has = {"NATS_SERVER"}},
+    {"a variable that is nothing but a name",
+     .pod = POD(WANT, "", ",\"env\":[{\"name\":\"NATS_SERVER\"}]"), IN,
+     .has = {"{\"name\":\"NATS_SERVER\",\"value\":\"nats://127.0.0.1:4222\"}"}},
+    {"a variable without a name", .pod = POD(WANT, "", ",\"env\":[{\"value\":\"x\"}]"), NO(SHAPE)},
+    {"a variable that is a text", .pod = POD(WANT, "", ",\"env\":[\"NATS_SERVER\"]"), NO(SHAPE)},
+    {"what annotations and labels there are stays",
+     .pod = POD(
+         "\"labels\":{\"bulkhead.dev/inject\":\"true\",\"a/b~c\":\"1\"},\"annotations\":{\"x/y~z"
+         "\":\"2\"}",
+         "\"volumes\":[{\"name\":\"mine\"}],\"initContainers\":[{\"name\":\"first\"}],", ""),
+     IN,
+     .has = {"\"a/b~c\":\"1\"", "\"x/y~z\":\"2\"", "{\"name\":\"mine\"}", "{\"name\":\"first\""}},
     {"only where present", .pod = POD(WANT, "", ENV("NATS_URL", "nats://n")), IN,
      .has = {"\"NATS_URL\",\"value\":\"nats://127.0.0.1:4222\""}, .not_in = "ETCDCTL_ENDPOINTS"},
     {"credentials go",
