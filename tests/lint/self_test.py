@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """self_test - every lint finds what it is there for, where it is, and nothing in a clean tree."""
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,19 @@ class Lints(unittest.TestCase):
         self.finds("words", "a.md", "-----BEGIN RSA PRIVATE " "KEY-----\n", "a.md:1: secret")
         self.finds("words", "a.md", "https://py" "pi.org/x\n", "a.md:1: registry host")
         self.passes("words", "a.md", "the user-agent header; rest/home/x; GET http://h/root/x\n")
+
+    def test_docs(self):
+        schema = {"properties": {"a": {"type": "object", "properties": {"b": {}}, "additionalProperties": False}}}
+        files = {"docs/x.md": "# A `b` c\n[x](#a-b-c) [y](y.md#top)\n`deploy/{f,*}` `--namespace` `a.b` `bulkhead_y_total`\n",
+                 "docs/y.md": "# Top\n", "deploy/f": "", "deploy/sidecar-injector/chart/values.schema.json": json.dumps(schema),
+                 "proxy/config.def": 'OPTION(N, "namespace"\n"y_total"'}
+        self.assertEqual(0, lint("docs", files)[0], lint("docs", files)[1])
+        for bad, said in (("[x](z.md)", "there is no docs/z.md"), ("[x](#b)", "no heading #b"), ("`deploy/g`", "no deploy/g"),
+                          ("`--namspace`", "--namspace"), ("`a.c`", "no value a.c"), ("`bulkhead_x_total`", "x_total"),
+                          ("```\nhelm --frobnicate\n```", "--frobnicate")):
+            status, out = lint("docs", {**files, "docs/x.md": "\n" + bad + "\n"})
+            self.assertEqual(1, status, bad)
+            self.assertIn(said, out)
 
 
 unittest.main()
