@@ -2,6 +2,8 @@
 /* js_subject - prefixes before subjects, the one token of $JS.ACK and $JS.FC, texts. */
 #include "nats/js_subject.h"
 
+#include <endian.h>
+
 #include "base/attr.h"
 
 enum err js_subject_event(const struct nats_ns *ns, struct span subject, struct buf *out)
@@ -178,6 +180,46 @@ bool js_reply_strip(const struct nats_ns *ns, struct span stored, struct buf *ou
     *ret_error = replace(stored, stream, consumer,
                          (struct span[4]){name, SPAN_NONE, shown, SPAN_NONE}, out);
     return true;
+}
+
+/* One in each byte of word that is a dot. */
+static uint64_t find_dots(uint64_t word)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    word ^= each * '.';
+    uint64_t other = ((word & each * 0x7f) + each * 0x7f) | word;
+    return ~other >> 7 & each;
+}
+
+/* Of 8 to 255 bytes: the sum fits a byte. */
+static size_t count_dots(struct span s)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t word, sums = 0;
+    size_t i = 0;
+    for (; i + 8 <= s.n; i += 8) {
+        memcpy(&word, s.p + i, sizeof word);
+        sums += find_dots(word);
+    }
+    memcpy(&word, s.p + s.n - 8, sizeof word);
+    if (i < s.n) /* not again those that were counted */
+        sums += find_dots(le64toh(word) >> 8 * (i + 8 - s.n));
+    return (size_t)(sums * each >> 56);
+}
+
+bool js_reply_is_own_ack(const struct nats_ns *ns, struct span stored)
+{
+    enum { BYTES_MAX = 255, DOTS = 8 }; /* longer ones are rare; find_names: nine tokens */
+    struct span head = SPAN_LIT("$JS.ACK."), prefix = js_names_prefix(&ns->names);
+    struct span name = span_skip(stored, JS_ACK_NAME_AT + prefix.n);
+    if (name.n == 0 || stored.n > BYTES_MAX || ns->reader != NULL ||
+        memcmp(stored.p, head.p, JS_ACK_NAME_AT) != 0 ||
+        memcmp(stored.p + JS_ACK_NAME_AT, prefix.p, prefix.n) != 0 || name.p[0] == '.')
+        return false;
+    const uint8_t *dot = memchr(name.p, '.', name.n);
+    if (dot == NULL || span_has_prefix(span_skip(name, (size_t)(dot - name.p) + 1), JS_READER))
+        return false;
+    return count_dots(stored) == DOTS;
 }
 
 /* ---- a descendant's streams ---- */

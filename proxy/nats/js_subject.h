@@ -65,6 +65,11 @@ static inline const struct nats_ns *js_reader(const struct nats_ns *ns)
 {
     return ns->reader == NULL ? ns : ns->reader;
 }
+/* js_reply_strip() for those who copy: is stored the short form of an acknowledgement's subject, of
+ * an own stream? Then it is shown without the bytes of js_names_prefix() that begin at
+ * JS_ACK_NAME_AT, and js_reply_strip() says the same. False: whatever it is, ask that one. */
+enum { JS_ACK_NAME_AT = 8 }; /* behind "$JS.ACK." */
+bool js_reply_is_own_ack(const struct nats_ns *ns, struct span stored);
 /* A consumer's name, both ways. To the server: false if it is reserved, *ret_error = ERR_FOREIGN,
  * or too long, ERR_LIMIT. To the application: false if it is another reader's. */
 bool js_consumer_map(const struct nats_ns *ns, struct span name, struct buf *out,

@@ -5,6 +5,7 @@
  *
  *   to_up    PUB [P] S ' ' [P] [R ' '] n CRLF payload CRLF     [ ] is put in or left out;
  *   to_app   MSG  P  S ' ' e sid ' ' P [R ' '] n CRLF …        the rest is copied in one piece
+ *            … $JS.ACK. [N] stream…  and  {"stream":" [N] stream…   N: the names' prefix, left out
  *
  * What is decided of a message depends on its line alone (but for what may be an acknowledgement).
  * So while the next messages have the very same line, which is what a stream of events looks like,
@@ -16,6 +17,7 @@
 
 #include "limit.h"
 #include "nats/js_ack.h"
+#include "nats/js_subject.h"
 #include "nats/nats_state.h"
 
 enum {
@@ -167,6 +169,7 @@ struct last {
     struct nats_sub *sub;                /* delivered to, and counted there; NULL: not counted */
     bool down;                           /* the subject's class */
     bool has_reply;
+    bool is_single; /* its mapped line says another size: no other one gets it */
 };
 
 static inline bool goes_down(const struct subject_map *map, struct last *last, struct span subject)
@@ -233,10 +236,47 @@ static inline bool deliver(const struct nats_subs *subs, const uint8_t *sid, con
     return true;
 }
 
-static inline bool may_be_ack(const struct nats_ns *ns, const uint8_t *payload, uint32_t n)
+static inline enum js_ack look_for_ack(const struct nats_ns *ns, const uint8_t *payload, uint32_t n)
 {
-    return n != 0 && payload[0] == '{' && n <= LIMIT_NATS_PUB_ACK_BYTES &&
-           js_ack_look(ns, n, span_of(payload, n)) != JS_ACK_NOT;
+    return n != 0 && payload[0] == '{' && n <= LIMIT_NATS_PUB_ACK_BYTES
+               ? js_ack_look(ns, n, span_of(payload, n))
+               : JS_ACK_NOT;
+}
+
+/* Of a reply cut_bytes at cut_at are left out. False: it is neither an own one nor an own
+ * stream's. */
+static inline bool strip_reply(const struct nats_ns *ns, const struct tail *t, uint32_t *ret_cut_at,
+                               uint32_t *ret_cut_bytes)
+{
+    const struct subject_prefix *x = &ns->map.slice[0];
+    struct span reply = span_of(t->reply, (size_t)(t->size - 1 - t->reply));
+    bool is_own = starts_with(t->reply, t->size - 1, x);
+    if (!is_own && !js_reply_is_own_ack(ns, reply))
+        return false;
+    *ret_cut_at = is_own ? 0 : JS_ACK_NAME_AT;
+    *ret_cut_bytes = is_own ? x->n : ns->names.n;
+    return true;
+}
+
+/* n CRLF payload CRLF of JS_ACK_PLAIN: without the names' prefix, and so many bytes fewer. */
+static uint8_t *put_ack(uint8_t *to, const struct nats_ns *ns, const struct tail *t)
+{
+    char digits[SIZE_DIGITS_MAX + 1];
+    uint32_t n = t->payload_bytes - ns->names.n;
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+    const uint8_t *name = t->payload + js_ack_start.n + ns->names.n;
+    memcpy(to, digits + at, sizeof digits - at);
+    to += sizeof digits - at;
+    memcpy(to, "\r\n", CRLF_BYTES);
+    to += CRLF_BYTES;
+    memcpy(to, t->payload, js_ack_start.n);
+    to += js_ack_start.n;
+    memcpy(to, name, (size_t)(t->end - name));
+    return to + (t->end - name);
 }
 
 /* One MSG at p, as above. */
@@ -255,9 +295,15 @@ static inline const uint8_t *message(struct nats_session *s, const uint8_t *p, c
         return p;
     sid += 2; /* without its letter */
     const uint8_t *blank = field_end(sid, end);
-    if (blank == NULL || !cut_tail(blank + 1, end, &t) || t.payload_bytes > LIMIT_READ_BYTES ||
-        (t.reply != NULL ? !starts_with(t.reply, t.size - 1, x)
-                         : may_be_ack(s->ns, t.payload, t.payload_bytes)))
+    if (blank == NULL || !cut_tail(blank + 1, end, &t) || t.payload_bytes > LIMIT_READ_BYTES)
+        return p;
+    uint32_t cut_at = 0, cut_bytes = 0;
+    enum js_ack ack = JS_ACK_NOT;
+    if (t.reply == NULL)
+        ack = look_for_ack(s->ns, t.payload, t.payload_bytes);
+    else if (!strip_reply(s->ns, &t, &cut_at, &cut_bytes))
+        return p;
+    if (ack != JS_ACK_NOT && ack != JS_ACK_PLAIN)
         return p;
     uint8_t *to = room(out, (size_t)(t.end - p), x);
     if (to == NULL)
@@ -268,12 +314,15 @@ static inline const uint8_t *message(struct nats_session *s, const uint8_t *p, c
     memcpy(to, p, VERB_BYTES);
     to = put(to + VERB_BYTES, subject, sid - 1, steps);
     if (t.reply != NULL) {
-        to = put(to, sid, blank + 1, steps);
-        sid = t.reply + x->n;
+        to = put(to, sid, t.reply + cut_at, steps);
+        sid = t.reply + cut_at + cut_bytes;
     }
-    out->tail = (size_t)(put(to, sid, t.end, steps) - out->data);
+    to = ack == JS_ACK_PLAIN ? put_ack(put(to, sid, t.size, steps), s->ns, &t)
+                             : put(to, sid, t.end, steps);
+    out->tail = (size_t)(to - out->data);
     last->payload = t.payload;
     last->has_reply = t.reply != NULL;
+    last->is_single = ack == JS_ACK_PLAIN;
     return t.end;
 }
 
@@ -283,8 +332,8 @@ static inline bool is_repeated(const struct last *last, const uint8_t *end)
 {
     const uint8_t *p = last->end;
     size_t line = (size_t)(last->payload - last->line);
-    return end - p >= p - last->line + STEP_BYTES && is_same(p + line - 8, last->payload - 8, 8) &&
-           is_same(p, last->line, line);
+    return !last->is_single && end - p >= p - last->line + STEP_BYTES &&
+           is_same(p + line - 8, last->payload - 8, 8) && is_same(p, last->line, line);
 }
 
 /* Passes the messages of which that is true, until the high mark. How many there were. */
@@ -309,7 +358,7 @@ static size_t repeat(struct nats_session *s, enum nats_side to_side, const uint8
     for (; n < most && is_same(p, last->line, line); n++, p += body) {
         p += line;
         if (p[body - 2] != '\r' || p[body - 1] != '\n' ||
-            (look && may_be_ack(s->ns, p, (uint32_t)(body - CRLF_BYTES))))
+            (look && look_for_ack(s->ns, p, (uint32_t)(body - CRLF_BYTES)) != JS_ACK_NOT))
             break;
         to = put_steps(put_steps(to, text, mapped), p, body);
     }

@@ -14,6 +14,8 @@
 
 enum { LINES_MAX = 40, WAYS = 3 };
 
+#define X64            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X256           X64 X64 X64 X64
 #define ANY(rng, list) ((list)[rng_below((rng), ARRAY_LEN(list))])
 
 static void put(struct buf *b, const char *text)
@@ -27,6 +29,7 @@ static void put_payload(struct rng *rng, struct buf *b, size_t n)
     static const char *const starts[] = {"p",
                                          "{",
                                          "{\"stream\":\"a~~S\"",
+                                         "{\"stream\":\"a~~",
                                          "{\"stream\":\"b~~S\"",
                                          "{\"error\":{},\"stream\":\"a~~S\",\"seq\":0}",
                                          "\r\nPUB x 1\r\n",
@@ -125,6 +128,27 @@ static void up_line(struct rng *rng, struct buf *b)
     static const char *const replies[] = {"bh.e.a.~.~.~._INBOX.1", "bh.e.~.~.~.~.r",
                                           "bh.e.b.~.~.~.r",        "$JS.ACK.a~~S.c.1.1.1.1.0",
                                           "bh.e.a.~.~.~.",         "8"};
+    /* As the server writes them, and what is nearly so: another's, a reader's, too few tokens, too
+     * many, empty ones, the long form. */
+    static const char *const acks[] = {
+        "$JS.ACK.a~~STREAM.consumer.1.200.200.1764000000000000000.99",
+        "$JS.ACK.a~~S.c.1.1.1.1.0",
+        "$JS.ACK.a~~S..1.1.1.1.0",
+        "$JS.ACK.a~~S.c.....",
+        "$JS.ACK.a~~S.~~c.1.1.1.1.0",
+        "$JS.ACK.a~~S.~~a~~c.1.1.1.1.0",
+        "$JS.ACK.a~~.c.1.1.1.1.0",
+        "$JS.ACK.a~~",
+        "$JS.ACK.a~~S",
+        "$JS.ACK.a~b~~S.c.1.1.1.1.0",
+        "$JS.ACK.b~~S.c.1.1.1.1.0",
+        "$JS.ACK.~S.c.1.1.1.1.0",
+        "$JS.ACK.a~~S.c.1.1.1.1",
+        "$JS.ACK.a~~S.c.1.1.1.1.0.7",
+        "$JS.ACK.a~~S.c.1.1.1.1.0.7.8",
+        "$JS.ACK.hub.HASH.a~~S.c.1.1.1.1.0.R",
+        "$JS.FC.a~~S.c.1",
+        "$js.ACK.a~~S.c.1.1.1.1.0"};
     static const char *const others[] = {"PING\r\n", "PONG\r\n", "+OK\r\n", "-ERR 'x'\r\n"};
     if (rng_below(rng, 6) == 0) {
         put(b, ANY(rng, others));
@@ -136,6 +160,8 @@ static void up_line(struct rng *rng, struct buf *b)
     put_field(rng, b, rng_below(rng, 2) == 0 ? sids[0] : ANY(rng, sids));
     if (rng_below(rng, 3) == 0)
         put_field(rng, b, rng_below(rng, 2) == 0 ? replies[0] : ANY(rng, replies));
+    else if (rng_below(rng, 3) == 0)
+        put_field(rng, b, ANY(rng, acks));
     put_rest(rng, b, begin);
 }
 
@@ -233,6 +259,40 @@ static void plain_messages_take_the_short_way(void **state)
     stage_close(&t);
 }
 
+/* So do acknowledgements of publishes, and messages that a consumer delivers: nothing of what
+ * stands before the stream's own name is shown. */
+static void jetstream_s_frequent_messages_take_it_too(void **state)
+{
+    (void)state;
+    static const char up[] =
+        "MSG bh.e.a.~.~.~.i.1 e1 30\r\n{\"stream\":\"a~~S\", \"seq\":10000}\r\n"
+        "MSG bh.e.a.~.~.~.i.1 e1 102\r\n{\"stream\":\"a~~S\", \"seq\":10000, \"duplicate\": true, "
+        "\"domain\":\"0123456789012345678901234567890123456777\"}\r\n"
+        "MSG bh.e.a.~.~.~.s.1 e1 $JS.ACK.a~~S.c.1.2.3.4.5 2\r\nhi\r\n"
+        "MSG bh.e.a.~.~.~.s.1 e1 $JS.ACK.a~~S.c.1.2.3.4.5 2\r\nho\r\n";
+    static const char foreign[] = "MSG bh.e.a.~.~.~.s.1 e1 $JS.ACK.b~~S.c.1.2.3.4.5 2\r\nhi\r\n"
+                                  "MSG bh.e.a.~.~.~.s.1 e1 2\r\nhi\r\n";
+    struct stage t;
+    open_after_hello(&t, false);
+    struct span in = span_str(up);
+    enum err e = ERR_OK;
+    assert_true(nats_plain_pass(t.session, SIDE_UP, &in, &e));
+    assert_int_equal(in.n, 0);
+    in = span_str(foreign);
+    assert_false(nats_plain_pass(t.session, SIDE_UP, &in, &e));
+    assert_int_equal(in.n, sizeof foreign - 1);
+    assert_int_equal(e, ERR_OK);
+    stage_listen(&t);
+    assert_span_equal(
+        buf_span(&t.heard[SIDE_APP]),
+        SPAN_LIT("MSG i.1 1 27\r\n{\"stream\":\"S\", \"seq\":10000}\r\n"
+                 "MSG i.1 1 99\r\n{\"stream\":\"S\", \"seq\":10000, \"duplicate\": true, "
+                 "\"domain\":\"0123456789012345678901234567890123456777\"}\r\n"
+                 "MSG s.1 1 $JS.ACK.S.c.1.2.3.4.5 2\r\nhi\r\n"
+                 "MSG s.1 1 $JS.ACK.S.c.1.2.3.4.5 2\r\nho\r\n"));
+    stage_close(&t);
+}
+
 /* More of one line than the high mark allows: nothing passes above it, and nothing is lost. */
 static void a_long_run_stops_at_the_high_mark(void **state)
 {
@@ -267,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_messages_take_the_short_way),
+        cmocka_unit_test(jetstream_s_frequent_messages_take_it_too),
         cmocka_unit_test(a_long_run_stops_at_the_high_mark),
         cmocka_unit_test(the_short_way_says_what_the_long_one_says),
     };
