@@ -20,10 +20,9 @@ def block(text):
 class Program:
     """Calls of KV and leases, each one line."""
 
-    def __init__(self, rng, leases_are_listed=True):
+    def __init__(self, rng):
         self.rng = rng
         self.readable = [0]  # operations whose revision is not compacted in either store
-        self.leases_are_listed = leases_are_listed
 
     def key(self):
         return self.rng.choice(KEYS) if self.rng.random() > 0.03 else ""
@@ -115,7 +114,7 @@ class Program:
         lines = [f"call Lease.LeaseGrant TTL 6000 ID {lease}", f"call Lease.LeaseGrant TTL 6000 ID {lease}",
                  f"call Lease.LeaseGrant TTL {self.rng.choice([6000, 9000000001])}",
                  f"call Lease.LeaseRevoke ID {lease}", f"call Lease.LeaseTimeToLive ID {lease} keys 1"]
-        return self.rng.choice(lines + ["call Lease.LeaseLeases "] * self.leases_are_listed)
+        return self.rng.choice(lines + ["call Lease.LeaseLeases "])
 
     def line(self):
         r = self.rng.random()
@@ -202,8 +201,7 @@ class Scenes:
     def leases(self):
         lease = self.rng.choice(LEASES)
         for line in ("Grant TTL 6000 ID {}", "TimeToLive ID {} keys 1", "Leases ", "Revoke ID {}", "TimeToLive ID {}"):
-            if self.program.leases_are_listed or line != "Leases ":
-                self.test.both("call Lease.Lease" + line.format(lease))
+            self.test.both("call Lease.Lease" + line.format(lease))
 
     def keep_alive(self):
         ids = [self.rng.choice(LEASES) for _ in range(self.rng.randint(1, 6))]
@@ -248,3 +246,4 @@ class Scenes:
 
     def progress(self):
         self.test.both("send watch progress_request { }")
+        self.test.progress()
