@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fault/port.h"
 #include "fault/wait.h"
 #include "io/listener.h"
 #include "io/tcp.h"
@@ -49,18 +50,6 @@ struct etcd_server {
     char dir[64];
 };
 
-static inline unsigned free_port(void)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof sa;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&sa, n), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
-    close(fd);
-    return ntohs(sa.sin_port);
-}
-
 static inline bool etcd_answers(const struct etcd_server *e)
 {
     static const char ask[] = "GET /health HTTP/1.0\r\n\r\n";
@@ -78,26 +67,34 @@ static inline bool etcd_answers(const struct etcd_server *e)
     return strstr(got, "\"true\"") != NULL;
 }
 
+/* Debian's program, or the one that E2E_ETCD or E2E_ETCDCTL names. */
+static inline const char *etcd_program(const char *variable, const char *name)
+{
+    const char *other = getenv(variable);
+    return other != NULL ? other : name;
+}
+
 /* Start (or start again, with its data and ports) and wait until it has a leader. */
 static inline void etcd_server_start(struct etcd_server *e)
 {
     if (e->port == 0) {
         snprintf(e->dir, sizeof e->dir, "/tmp/bulkhead-test-XXXXXX");
         assert_non_null(mkdtemp(e->dir));
-        e->port = free_port();
-        e->peer_port = free_port();
+        e->port = held_port();
+        e->peer_port = held_port();
     }
     char client[64], peer[64], cluster[80];
     snprintf(client, sizeof client, "http://127.0.0.1:%u", e->port);
     snprintf(peer, sizeof peer, "http://127.0.0.1:%u", e->peer_port);
     snprintf(cluster, sizeof cluster, "t=%s", peer);
+    const char *program = etcd_program("E2E_ETCD", "etcd");
     e->pid = fork();
     assert_true(e->pid >= 0);
     if (e->pid == 0) {
         if (freopen("/dev/null", "w", stderr) == NULL)
             _exit(127);
-        execlp("etcd", "etcd", "--name", "t", "--data-dir", e->dir, "--listen-client-urls", client,
-               "--advertise-client-urls", client, "--listen-peer-urls", peer,
+        execlp(program, program, "--name", "t", "--data-dir", e->dir, "--listen-client-urls",
+               client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
                "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster, "--logger",
                "zap", "--log-level", "error", (char *)NULL);
         _exit(127);

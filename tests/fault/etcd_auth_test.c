@@ -24,7 +24,8 @@ static void ctl(const char *const *words)
 {
     char endpoint[64];
     /* Its own two seconds are little on a busy machine. */
-    const char *argv[20] = {"etcdctl", "--endpoints", endpoint, "--dial-timeout=60s",
+    const char *program = etcd_program("E2E_ETCDCTL", "etcdctl");
+    const char *argv[20] = {program, "--endpoints", endpoint, "--dial-timeout=60s",
                             "--command-timeout=60s"};
     size_t n = 5;
     snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", etcd.port);
@@ -36,7 +37,7 @@ static void ctl(const char *const *words)
     if (pid == 0) {
         if (freopen("/dev/null", "w", stdout) == NULL || setenv("ETCDCTL_API", "3", 1) != 0)
             _exit(127);
-        execvp("etcdctl", (char *const *)(uintptr_t)argv);
+        execvp(program, (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     int status;

@@ -10,7 +10,7 @@ static void an_upstream_that_is_down_is_unavailable_in_the_words_that_clients_re
     (void)state;
     struct world w;
     struct app_call c, watch;
-    begin(&w, "down", etcd_app_addr("127.0.0.1", free_port()), "bh/");
+    begin(&w, "down", etcd_app_addr("127.0.0.1", held_port()), "bh/");
     app_unary(&w.app, &c, "/etcdserverpb.KV/Range", range_all());
     app_call_open(&w.app, &watch, "/etcdserverpb.Watch/Watch");
     app_message(&watch, watch_all(), false);
@@ -99,7 +99,7 @@ static void the_second_address_serves_when_the_first_is_dead(void **state)
         struct world w;
         begin_real(&w, "second");
         struct etcd_plane *first = w.plane;
-        w.upstream[1] = etcd_app_addr("127.0.0.1", free_port());
+        w.upstream[1] = etcd_app_addr("127.0.0.1", held_port());
         assert_int_equal(try_open(&w, SPAN_LIT("bh/"), 2, &error), ERR_OK);
         etcd_plane_close(&first);
         const char *why;

@@ -10,6 +10,7 @@
 
 #include "fault/certs.h"
 #include "fault/end.h"
+#include "fault/port.h"
 #include "fault/process.h"
 #include "io/listener.h"
 #include "io/tls_context.h"
@@ -23,17 +24,6 @@ struct server {
     pid_t pid;
     unsigned port;
 };
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof sa;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&sa, n), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
-    close(fd);
-    return ntohs(sa.sin_port);
-}
 
 /* In the directory of the certificates; nobody waits: the sidecar dials until it answers. */
 static void server_start(struct server *s, const char *const *argv)
@@ -63,9 +53,9 @@ static void server_stop(struct server *s)
 static void etcd_start(struct server *s, const char *stem)
 {
     char client[64], peer[64], cluster[80], data[80], cert[40], key[40];
-    s->port = free_port();
+    s->port = held_port();
     snprintf(client, sizeof client, "https://127.0.0.1:%u", s->port);
-    snprintf(peer, sizeof peer, "http://127.0.0.1:%u", free_port());
+    snprintf(peer, sizeof peer, "http://127.0.0.1:%u", held_port());
     snprintf(cluster, sizeof cluster, "t=%s", peer);
     snprintf(data, sizeof data, "etcd-%u", s->port);
     snprintf(cert, sizeof cert, "%s.pem", stem);
@@ -87,7 +77,7 @@ static void etcd_start(struct server *s, const char *stem)
 static void nats_start(struct server *s, const char *stem, bool asks)
 {
     char port[8], cert[40], key[40];
-    s->port = free_port();
+    s->port = held_port();
     snprintf(port, sizeof port, "%u", s->port);
     snprintf(cert, sizeof cert, "%s.pem", stem);
     snprintf(key, sizeof key, "%s.key", stem);
