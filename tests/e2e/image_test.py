@@ -12,17 +12,12 @@ import subprocess
 import unittest
 import urllib.request
 
-from stack import ROOT, READY, Stack, etcdctl, http_get, sidecar_binary
+from stack import ROOT, READY, Stack, etcdctl, http_get, is_sanitized, sidecar_binary
 
 SIZE_MAX = 12 * 1024 * 1024  # of the sidecar's image without the C library
 PROGRAMS = {"sidecar": ("bulkhead", 7077), "injector": ("bulkhead-injector", 7078)}
 # A sanitized build cannot look for leaks as another user without privileges.
 NO_LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"}
-
-
-def is_sanitized(program):
-    with open(program, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 class Image:

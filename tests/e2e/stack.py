@@ -104,6 +104,11 @@ def sidecar_binary():
     return path
 
 
+def is_sanitized(program):
+    with open(program, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 class Process:
     """One child, its log files and its end."""
 
@@ -121,6 +126,11 @@ class Process:
         full_env.update(env or {})
         with open(self.log_path, "wb") as err, open(self.out_path, "ab") as out:
             _spawn(self, argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=full_env, cwd=directory)
+
+    def peak_kib(self):
+        """The most that was ever resident."""
+        with open(f"/proc/{self.pid}/status") as f:
+            return int(next(line for line in f if line.startswith("VmHWM")).split()[1])
 
     def log(self):
         with open(self.log_path, "rb") as f:
