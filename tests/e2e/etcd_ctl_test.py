@@ -149,12 +149,20 @@ class EtcdCtl(cases.Shared):
         second.until(lambda: "mine" in second.out(), "a's second gets the lock when the first lets go")
         real.wait_until(lambda: not second.running(), "it ends")
         held[1].stop()
+        listeners = [self.stack.process("elect-l", [real.find_program("etcdctl"), "--endpoints", s.etcd_url,
+                                                    "elect", "-l", "boss"], env={"ETCDCTL_API": "3"}, stdout_is_log=False)
+                     for s in (self.a, self.b)]
         leader = self.stack.process("elect", [real.find_program("etcdctl"), "--endpoints", self.a.etcd_url,
                                               "elect", "boss", "of-a"], env={"ETCDCTL_API": "3"}, stdout_is_log=False)
         leader.until(lambda: "of-a" in leader.out(), "a's leader is elected")
         other = self.stack.process("elect", [real.find_program("etcdctl"), "--endpoints", self.b.etcd_url,
                                              "elect", "boss", "of-b"], env={"ETCDCTL_API": "3"}, stdout_is_log=False)
         other.until(lambda: "of-b" in other.out(), "b's leader is elected meanwhile")
+        for listener, own, foreign in zip(listeners, ("of-a", "of-b"), ("of-b", "of-a")):
+            listener.until(lambda: own in listener.out(), "who listens is told of the leader")
+            self.assertRegex(listener.out(), r"^boss/[0-9a-f]+\n" + own)
+            self.assertNotIn(foreign, listener.out())
+            listener.stop()
         leader.stop()
         other.stop()
 

@@ -3,7 +3,7 @@
 against one that is shared with two noisy neighbours: the answers and the watched events are equal.
 
 The program is made from a seed, which is printed; DIFFERENTIAL_SEED repeats one, DIFFERENTIAL_S says
-for how many seconds (default 60, under sanitizers 30), of which a sixth is for applications that bring
+for how many seconds (default 20, in CI 60), of which a sixth is for applications that bring
 credentials of their own (`credentials: client`). etcd_client masks what differs between any two
 stores (revisions and ids that the server chose). Compactions are done from outside, by the store's own
 address. Every method that the sidecar serves is in the program.

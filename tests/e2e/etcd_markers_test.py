@@ -127,6 +127,20 @@ class Markers(unittest.TestCase):
         lease = self.grant(plain)
         self.assertEqual(0, self.as_user("z", "lease", "revoke", f"{lease:x}").returncode)
 
+    def test_a_lease_from_before_there_were_markers_can_be_used_and_is_not_listed(self):
+        lease = self.grant(self.sidecar("a", args=("--lease-markers", "off")))
+        client = self.clients["a"]
+        self.assertEqual("OK", client.ask(f'call KV.Put key "early" value "v" lease {lease}'))
+        client.ask("open alive Lease.LeaseKeepAlive")
+        client.ask(f"send alive ID {lease}")
+        self.assertEqual(f"GOT ID # TTL {SECONDS}", client.ask("recv alive"))
+        self.assertNotIn(lease, self.leases("a"))
+        later = self.grant(self.sidecars["a"])
+        self.assertIn(later, self.leases("a"))
+        for granted in (lease, later):
+            self.assertEqual("OK", client.ask(f"call Lease.LeaseRevoke ID {granted}"))
+        self.assertEqual("OK", client.ask('call KV.Range key "early"'))
+
     def test_a_role_that_may_not_write_markers_is_told_and_leaves_no_lease(self):
         self.root("role", "revoke-permission", user("a/b"), "bh/m/l/a/b.", "bh/m/l/a/b/")
         try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of tests/e2e/etcd_*_test.py, and the oracle of a tree, on each later version of etcd, with that version's etcdctl."""
+"""All of tests/e2e/etcd_*_test.py, the oracle of a tree, and the tests of tests/fault that start an etcd, on each
+later version of etcd, with that version's etcdctl."""
 
 import glob
 import os
@@ -10,6 +11,7 @@ import unittest
 import stack as real
 
 VERSIONS = ("3.5", "3.6", "3.7")
+FAULT = ("etcd_auth", "etcd_plane", "etcd_resume", "etcd_upstream")  # dead tokens, lost servers
 SECONDS = os.environ.get("DIFFERENTIAL_S", "20")  # a version's share of the random program
 
 
@@ -27,9 +29,12 @@ class Versions(unittest.TestCase):
         tests = sorted(glob.glob(os.path.join(real.ROOT, "tests", "e2e", "etcd_*_test.py")))
         tests.append(os.path.join(real.ROOT, "tests", "e2e", "view_oracle_test.py"))
         self.assertGreater(len(tests), 5)
-        for test in tests:
-            with self.subTest(version=version, test=os.path.basename(test)):
-                done = subprocess.run([sys.executable, "-B", test], text=True, stdout=subprocess.PIPE,
+        commands = [[sys.executable, "-B", test] for test in tests]
+        where = os.path.dirname(real.sidecar_binary())
+        commands += [[os.path.join(where, f"fault_{name}_test")] for name in FAULT]
+        for command in commands:
+            with self.subTest(version=version, test=os.path.basename(command[-1])):
+                done = subprocess.run(command, text=True, stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, timeout=300,
                                       env={**os.environ, **chosen, "DIFFERENTIAL_S": SECONDS})
                 self.assertEqual(0, done.returncode, done.stdout[-6000:])
