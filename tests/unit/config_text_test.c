@@ -91,6 +91,63 @@ static void the_man_page_names_every_flag_and_variable(void **state)
     free(text);
 }
 
+static bool is_option(struct span name)
+{
+    for (enum option o = 0; o < OPTION_COUNT; o++)
+        if (span_eq(name, span_str(option_table[o].name)))
+            return true;
+    return false;
+}
+
+/* Also what Kubernetes sets for a Service called bulkhead, which is left alone. */
+static bool is_variable(struct span name)
+{
+    for (enum option o = 0; o < OPTION_COUNT; o++)
+        if (option_table[o].env != NULL && span_eq(name, span_str(option_table[o].env)))
+            return true;
+    return span_has_prefix(name, SPAN_LIT("BULKHEAD_PORT")) ||
+           span_eq(name, SPAN_LIT("BULKHEAD_SERVICE_HOST"));
+}
+
+/* Every word that begins with `prefix` and goes on in `letters`; "--view-" is the beginning of
+ * several and no name. */
+static void expect_known(const char *document, const char *prefix, size_t hidden,
+                         const char *letters, bool (*is_known)(struct span name))
+{
+    char *text = read_document(document);
+    unsigned found = 0;
+    for (char *p = text, *to = text; p != NULL; p++) { /* roff writes - as \- */
+        if (*p != '\\' || p[1] != '-')
+            *to++ = *p;
+        if (*p == '\0')
+            break;
+    }
+    for (const char *p = text; p != NULL && (p = strstr(p, prefix)) != NULL;) {
+        struct span word = span_of(p + hidden, strlen(prefix) - hidden);
+        word.n += strspn(p + strlen(prefix), letters);
+        p += hidden + word.n;
+        if (p[-1] == '-' || p[-1] == '_')
+            continue;
+        found++;
+        if (!is_known(word))
+            fail_msg("%s: there is no %.*s", document, (int)word.n, (const char *)word.p);
+    }
+    assert_true(text == NULL || found > 40);
+    free(text);
+}
+
+static void the_documents_name_no_flag_and_no_variable_that_there_is_not(void **state)
+{
+    (void)state;
+    static const char *const documents[] = {"docs/configuration.md", "docs/bulkhead.1"};
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    static const char large[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
+        expect_known(documents[i], i == 0 ? "| `--" : "--", i == 0 ? 5 : 2, small, is_option);
+        expect_known(documents[i], "BULKHEAD_", 0, large, is_variable);
+    }
+}
+
 static void the_nearest_name_is_the_one_with_fewest_changes(void **state)
 {
     (void)state;
@@ -111,6 +168,7 @@ int main(void)
         cmocka_unit_test(help_fits_80_columns_and_names_every_flag_of_the_command),
         cmocka_unit_test(the_configuration_page_has_a_row_for_every_option),
         cmocka_unit_test(the_man_page_names_every_flag_and_variable),
+        cmocka_unit_test(the_documents_name_no_flag_and_no_variable_that_there_is_not),
         cmocka_unit_test(the_nearest_name_is_the_one_with_fewest_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
