@@ -48,14 +48,30 @@ static struct span first_token(struct span s)
 /* What stands behind "$JS.EVENT." in the filter; empty: it hears nothing from there. */
 static struct span behind_head(struct span filter)
 {
-    if (!span_has_prefix(filter, SPAN_LIT("$JS.")))
-        return SPAN_NONE;
-    struct span rest = span_skip(filter, 4), token = first_token(rest);
-    if (span_eq(token, SPAN_LIT(">")))
-        return rest;
-    if (!span_eq(token, SPAN_LIT("EVENT")) && !span_eq(token, SPAN_LIT("*")))
-        return SPAN_NONE;
-    return rest.n == token.n ? SPAN_NONE : span_skip(rest, token.n + 1);
+    static const char *const tokens[] = {"$JS", "EVENT"};
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+        struct span token = first_token(filter);
+        if (span_eq(token, SPAN_LIT(">")))
+            return filter;
+        if (token.n == filter.n ||
+            (!span_eq(token, span_str(tokens[i])) && !span_eq(token, SPAN_LIT("*"))))
+            return SPAN_NONE;
+        filter = span_skip(filter, token.n + 1);
+    }
+    return filter;
+}
+
+/* Could it be the subject of something that is shown? They have the stream's token, and after it
+ * one or none. What is shorter would bring the audit of the API, for nothing. */
+static bool has_room_for_rows(struct span rest)
+{
+    unsigned tokens = 1;
+    for (size_t i = 0; i < rest.n; i++)
+        tokens += rest.p[i] == '.';
+    bool is_open = rest.n != 0 && rest.p[rest.n - 1] == '>' &&
+                   (rest.n == 1 || rest.p[rest.n - 2] == '.');
+    return is_open ? tokens <= STREAM_TOKEN + 2
+                   : tokens == STREAM_TOKEN + 1 || tokens == STREAM_TOKEN + 2;
 }
 
 /* The filter behind what is in out already, tokens of it. What is shown names a stream: so ">" need
@@ -85,7 +101,7 @@ bool js_event_filter(const struct nats_ns *ns, struct span filter, struct buf *o
     }
     struct span name = first_token(stream);
     bool named = name.n != 0 && !span_eq(name, SPAN_LIT("*")) && !span_eq(name, SPAN_LIT(">"));
-    if (rest.n == 0 || (named && name.n > js_names_room(&ns->names)))
+    if (!has_room_for_rows(rest) || (named && name.n > js_names_room(&ns->names)))
         return false;
     enum err e = buf_append(out, HEAD);
     if (e == ERR_OK && named) {

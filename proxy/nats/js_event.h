@@ -15,8 +15,7 @@
 #include "nats/nats_session.h"
 
 /* Appends what is subscribed to at the server for a valid filter. Always below "$JS.EVENT.".
- * False: the filter hears none, and nothing was appended. Its first token must be "$JS": ">" and
- * "*.…" hear the slice alone, as they hear no other subject of the server's own. ERR_NOMEM. */
+ * False: the filter hears none, and nothing was appended. ERR_NOMEM. */
 bool js_event_filter(const struct nats_ns *ns, struct span filter, struct buf *out,
                      enum err *ret_error);
 

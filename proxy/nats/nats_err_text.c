@@ -78,3 +78,9 @@ bool nats_err_text_has_ok(struct span text)
     return !span_has_prefix(text, SPAN_LIT("Permissions Violation")) &&
            !span_eq(text, SPAN_LIT("Invalid Subject"));
 }
+
+bool nats_err_text_is_of_events(struct span text)
+{
+    return span_has_prefix(without_quotes(text),
+                           SPAN_LIT("Permissions Violation for Subscription to \"$JS.EVENT.*."));
+}

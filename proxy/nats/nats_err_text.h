@@ -16,5 +16,8 @@ enum err nats_err_text_strip(const struct subject_map *map, struct span text,
                              struct buf *out) ATTR_MUST_USE;
 /* Does the server answer the line that it complains about with +OK as well? (verbose mode) */
 bool nats_err_text_has_ok(struct span text);
+/* Does it complain about a subscription to the server's events that the application asked for only
+ * among much else (">", "*.>", "$JS.>")? With permissions that leave them out it hears the rest. */
+bool nats_err_text_is_of_events(struct span text);
 
 #endif

@@ -334,6 +334,10 @@ static enum err error(struct nats_session *s, struct span text)
 {
     if (s->verbose && !nats_err_text_has_ok(text))
         (void)nats_oks_pop(&s->oks);
+    if (nats_err_text_is_of_events(text)) {
+        count(s->ns->counters, COUNTER_DENIED_EVENTS, 1);
+        return ERR_OK;
+    }
     struct buf stripped = {0};
     enum err e = nats_err_text_strip(&s->ns->map, text, &stripped);
     if (e == ERR_OK)

@@ -232,7 +232,8 @@ static enum err subscribe(struct nats_session *s, const struct nats_line *l)
         return deny(s, "Subscription to", l);
     struct buf events = {0};
     enum err e = ERR_OK;
-    if (l->subject.p[0] == '$' && subject_is_valid_filter(l->subject))
+    uint8_t first = l->subject.p[0];
+    if ((first == '$' || first == '*' || first == '>') && subject_is_valid_filter(l->subject))
         (void)js_event_filter(s->ns, l->subject, &events, &e);
     if (e == ERR_OK)
         e = subscribe_slices(s, l, buf_span(&events));

@@ -118,6 +118,23 @@ class Auth(unittest.TestCase):
             self.assertEqual(want, got)
             self.assertGreaterEqual(sum(b"Permissions Violation" in line for line in want[0]), 3, want)
 
+    def test_without_a_permission_for_advisories_everything_is_heard_but_those(self):
+        rules = ('authorization { users: [{user: u, password: p, permissions: {publish: "bh.*.a.~.~.~.>", '
+                 'subscribe: ["bh.*.a.~.~.~.>"]}}] }')
+        with real.Stack("auth") as stack:
+            shared = server(stack, "shared", rules)
+            sidecar = stack.sidecar("a", nats=shared, args=("--nats-user", "u"), env={"BULKHEAD_NATS_PASSWORD": "p"})
+            for verbose in ("false", "true"):
+                c = rawnats.Raw(sidecar.nats, '{"verbose":%s,"headers":true,"no_responders":true}' % verbose)
+                c.send("SUB > 1\r\nSUB *.> g 2\r\nSUB $JS.EVENT.ADVISORY.> 3\r\nPUB fine 1\r\ny\r\n")
+                c.flush()
+                errors = [line for line in c.said if line.startswith(b"-ERR")]
+                self.assertEqual(["fine"], [m.subject for m in c.messages if m.sid == "1"])
+                self.assertEqual([b"-ERR 'Permissions Violation'"], errors)
+                self.assertEqual(5 if verbose == "true" else 0, c.said.count(b"+OK"))
+                c.close()
+            self.assertIn('reason="js_event_permission"} 4', real.http_get(sidecar.health, "/metrics")[1])
+
     def test_what_is_wrong_is_said_at_the_start(self):
         with real.Stack("auth") as stack:
             path = stack.path("bad")

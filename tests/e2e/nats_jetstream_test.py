@@ -196,13 +196,14 @@ class JetStream(cases.Shared):
             got = []
             while len(got) < len(what):
                 message = await sub.next_msg(20)
-                if not message.subject.startswith("$JS.EVENT.ADVISORY.API"):
+                if message.subject.startswith("$JS.EVENT.") and not message.subject.startswith("$JS.EVENT.ADVISORY.API"):
                     got.append(seen(message))
             self.assertEqual(sorted(what), sorted(subject.removeprefix("$JS.EVENT.") for subject, _ in got))
             return sorted(got, key=str)
 
         async def story(c, js):
-            everything = await c.subscribe("$JS.EVENT.>")
+            everything, wide = await c.subscribe("$JS.EVENT.>"), await c.subscribe(">")
+            open_end = await c.subscribe("*.*.ADVISORY.STREAM.*.*", queue="q")
             metrics = await c.subscribe("$JS.EVENT.METRIC.CONSUMER.ACK.EV.*", queue="q")
             one = await c.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D")
             first = await c.subscribe("$JS.*.ADVISORY.STREAM.CREATED.>")
@@ -213,7 +214,9 @@ class JetStream(cases.Shared):
             await self.api(c, "CONSUMER.CREATE.EV.D", {"stream_name": "EV", "config": {
                 "durable_name": "D", "name": "D", "ack_policy": "explicit", "max_deliver": 1, "ack_wait": 200_000_000,
                 "sample_freq": "100%", "deliver_policy": "all", "replay_policy": "instant"}})
-            yield await hear(everything, "ADVISORY.STREAM.CREATED.EV", "ADVISORY.CONSUMER.CREATED.EV.D")
+            for sub in (everything, wide):
+                yield await hear(sub, "ADVISORY.STREAM.CREATED.EV", "ADVISORY.CONSUMER.CREATED.EV.D")
+            yield await hear(open_end, "ADVISORY.STREAM.CREATED.EV")
             yield seen(await first.next_msg(20))
             for i in range(4):
                 await js.publish("ev", str(i).encode())
@@ -225,19 +228,22 @@ class JetStream(cases.Shared):
             inbox = c.new_inbox()  # deliveries are counted while somebody pulls
             await c.subscribe(inbox)
             await c.publish("$JS.API.CONSUMER.MSG.NEXT.EV.D", b'{"batch":4,"expires":30000000000}', reply=inbox)
-            yield await hear(everything, "METRIC.CONSUMER.ACK.EV.D", "ADVISORY.CONSUMER.MSG_NAKED.EV.D",
-                             "ADVISORY.CONSUMER.MSG_TERMINATED.EV.D", *["ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D"] * 2)
+            for sub in (everything, wide):
+                yield await hear(sub, "METRIC.CONSUMER.ACK.EV.D", "ADVISORY.CONSUMER.MSG_NAKED.EV.D",
+                                 "ADVISORY.CONSUMER.MSG_TERMINATED.EV.D", *["ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D"] * 2)
             yield await hear(metrics, "METRIC.CONSUMER.ACK.EV.D")
             yield await hear(one, *["ADVISORY.CONSUMER.MAX_DELIVERIES.EV.D"] * 2)
             await self.api(c, "CONSUMER.DELETE.EV.D")
             await self.api(c, "STREAM.DELETE.EV")
-            yield await hear(everything, "ADVISORY.STREAM.DELETED.EV", "ADVISORY.CONSUMER.DELETED.EV.D")
+            for sub in (everything, wide):
+                yield await hear(sub, "ADVISORY.STREAM.DELETED.EV", "ADVISORY.CONSUMER.DELETED.EV.D")
+            yield await hear(open_end, "ADVISORY.STREAM.DELETED.EV")
             yield "everybody has done it"
             await c.flush()
             left = 0
             while everything.pending_msgs:
                 left += not (await everything.next_msg(20)).subject.startswith("$JS.EVENT.ADVISORY.API")
-            yield [left, metrics.pending_msgs, one.pending_msgs]
+            yield [left, metrics.pending_msgs, one.pending_msgs, open_end.pending_msgs]
         self.alike(story)
 
     def test_members_that_nobody_knows(self):

@@ -130,19 +130,51 @@ static void a_filter_of_advisories_reaches_nothing_else(void **state)
         APP("SUB $JS.* 5\r\n"),
         UP_HEARS("SUB bh.e.a.~.~.~.$JS.* e5\r\nSUB bh.d.a.~.~.~.$JS.* d5\r\n"), APP("UNSUB 5\r\n"),
         UP_HEARS("UNSUB e5\r\nUNSUB d5\r\n"), APP("SUB *.EVENT.> 5\r\n"),
-        UP_HEARS("SUB bh.e.a.~.~.~.*.EVENT.> e5\r\nSUB bh.d.a.~.~.~.*.EVENT.> d5\r\n"),
-        APP("UNSUB 5\r\n"), UP_HEARS("UNSUB e5\r\nUNSUB d5\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.*.EVENT.> e5\r\nSUB bh.d.a.~.~.~.*.EVENT.> d5\r\nSUB "
+                 "$JS.EVENT.*.*.*.> v5\r\n"),
+        APP("UNSUB 5\r\n"), UP_HEARS("UNSUB e5\r\nUNSUB d5\r\nUNSUB v5\r\n"),
         APP("SUB $JS.EVENT.ADVISORY.> q 5\r\nUNSUB 5\r\n"),
         UP_HEARS("SUB bh.e.a.~.~.~.$JS.EVENT.ADVISORY.> q~a e5\r\nSUB $JS.EVENT.ADVISORY.*.*.> q~a "
                  "v5\r\nUNSUB e5\r\nUNSUB v5\r\n"));
 }
 
-static void everything_hears_no_advisories(void **state)
+static void everything_hears_own_advisories(void **state)
 {
     (void)state;
-    PLAY("a", HELLO, APP("SUB > 5\r\nSUB $JS.> 6\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e5\r\nSUB bh.d.a.~.~.~.> d5\r\nSUB bh.e.a.~.~.~.$JS.> "
-                  "e6\r\nSUB bh.d.a.~.~.~.$JS.> d6\r\nSUB $JS.EVENT.*.*.*.> v6\r\n"));
+    PLAY("a", HELLO, APP("SUB > 5\r\nSUB $JS.> 6\r\nSUB *.> 7\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.> e5\r\nSUB bh.d.a.~.~.~.> d5\r\nSUB $JS.EVENT.*.*.*.> v5\r\n"
+                  "SUB bh.e.a.~.~.~.$JS.> e6\r\nSUB bh.d.a.~.~.~.$JS.> d6\r\nSUB "
+                  "$JS.EVENT.*.*.*.> v6\r\nSUB bh.e.a.~.~.~.*.> e7\r\nSUB bh.d.a.~.~.~.*.> "
+                  "d7\r\nSUB $JS.EVENT.*.*.*.> v7\r\n"),
+         UP("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.b~~S v5 17\r\n{\"stream\":\"b~~S\"}\r\nMSG "
+            "$JS.EVENT.ADVISORY.STREAM.CREATED.a~~S v5 17\r\n{\"stream\":\"a~~S\"}\r\n"),
+         APP_HEARS("MSG $JS.EVENT.ADVISORY.STREAM.CREATED.S 5 14\r\n{\"stream\":\"S\"}\r\n"));
+}
+
+static void a_wildcard_that_could_be_no_advisory_has_no_subscription_for_them(void **state)
+{
+    (void)state;
+    PLAY("a", HELLO,
+         APP("SUB * 1\r\nSUB *.b 2\r\nSUB *.EVENT 3\r\nSUB *.*.API.> 4\r\nSUB $JS.EVENT.*.* 5\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.* e1\r\nSUB bh.e.a.~.~.~.*.b e2\r\nSUB bh.d.a.~.~.~.*.b d2\r\n"
+                  "SUB bh.e.a.~.~.~.*.EVENT e3\r\nSUB bh.d.a.~.~.~.*.EVENT d3\r\nSUB "
+                  "bh.e.a.~.~.~.*.*.API.> e4\r\n"
+                  "SUB bh.d.a.~.~.~.*.*.API.> d4\r\nSUB $JS.EVENT.API.*.*.> v4\r\n"
+                  "SUB bh.e.a.~.~.~.$JS.EVENT.*.* e5\r\n"));
+}
+
+/* Of a server whose permissions leave them out. */
+static void a_refusal_of_what_was_asked_for_among_much_else_is_not_shown(void **state)
+{
+    (void)state;
+    PLAY("a", HELLO_VERBOSE, APP("SUB > 5\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.> e5\r\nSUB bh.d.a.~.~.~.> d5\r\nSUB $JS.EVENT.*.*.*.> v5\r\n"),
+         UP("+OK\r\n+OK\r\n-ERR 'Permissions Violation for Subscription to "
+            "\"$JS.EVENT.*.*.*.>\" (sid \"v5\")'\r\n"),
+         APP_HEARS("+OK\r\n"), APP("PUB x 0\r\n\r\n"), UP_HEARS("PUB bh.e.a.~.~.~.x 0\r\n\r\n"),
+         UP("+OK\r\n"), APP_HEARS("+OK\r\n"),
+         UP("-ERR 'Permissions Violation for Subscription to \"$JS.EVENT.ADVISORY.*.*.>\"'\r\n"),
+         APP_HEARS("-ERR 'Permissions Violation'\r\n"));
 }
 
 static void a_maximum_counts_own_advisories(void **state)
@@ -201,7 +233,9 @@ int main(void)
         cmocka_unit_test(advisories_are_heard_of_own_names_only),
         cmocka_unit_test(an_advisory_that_does_not_parse_is_dropped),
         cmocka_unit_test(a_filter_of_advisories_reaches_nothing_else),
-        cmocka_unit_test(everything_hears_no_advisories),
+        cmocka_unit_test(everything_hears_own_advisories),
+        cmocka_unit_test(a_wildcard_that_could_be_no_advisory_has_no_subscription_for_them),
+        cmocka_unit_test(a_refusal_of_what_was_asked_for_among_much_else_is_not_shown),
         cmocka_unit_test(a_maximum_counts_own_advisories),
         cmocka_unit_test(a_verbose_client_hears_one_ok_for_advisories),
         cmocka_unit_test(the_root_hears_its_own_advisories),

@@ -98,36 +98,42 @@ static void a_verbose_client_gets_one_ok_a_line(void **state)
 {
     (void)state;
     PLAY("a", HELLO_VERBOSE, APP("SUB foo 1\r\nSUB > 2\r\nPUB x 0\r\n\r\nPING\r\nUNSUB 2\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.foo e1\r\nSUB bh.e.a.~.~.~.> e2\r\nSUB bh.d.a.~.~.~.> d2\r\n"
-                  "PUB bh.e.a.~.~.~.x 0\r\n\r\nPING\r\nUNSUB e2\r\nUNSUB d2\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.foo e1\r\nSUB bh.e.a.~.~.~.> e2\r\nSUB bh.d.a.~.~.~.> "
+                  "d2\r\nSUB $JS.EVENT.*.*.*.> v2\r\n"
+                  "PUB bh.e.a.~.~.~.x 0\r\n\r\nPING\r\nUNSUB e2\r\nUNSUB d2\r\nUNSUB v2\r\n"),
          UP("+OK\r\n"), APP_HEARS("+OK\r\n"), UP("+OK\r\n"), APP_HEARS("+OK\r\n"), UP("+OK\r\n"),
-         APP_HEARS(""), UP("+OK\r\n"), APP_HEARS("+OK\r\n"), UP("PONG\r\n"), APP_HEARS("PONG\r\n"),
-         UP("+OK\r\n"), APP_HEARS("+OK\r\n"), UP("+OK\r\n"), APP_HEARS(""));
+         APP_HEARS(""), UP("+OK\r\n"), APP_HEARS(""), UP("+OK\r\n"), APP_HEARS("+OK\r\n"),
+         UP("PONG\r\n"), APP_HEARS("PONG\r\n"), UP("+OK\r\n"), APP_HEARS("+OK\r\n"),
+         UP("+OK\r\n+OK\r\n"), APP_HEARS(""));
 }
 
 static void a_verbose_client_never_sees_the_oks_of_our_own_lines(void **state)
 {
     (void)state;
     PLAY("a", HELLO_VERBOSE, APP("SUB > 1\r\nUNSUB 1 1\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nUNSUB e1 1\r\nUNSUB d1 1\r\n"),
-         UP("+OK\r\n+OK\r\n+OK\r\n+OK\r\nMSG bh.e.a.~.~.~.x e1 0\r\n\r\n"),
-         APP_HEARS("+OK\r\n+OK\r\nMSG x 1 0\r\n\r\n"), UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nPING\r\n"),
-         APP("PUB y 0\r\n\r\n"), UP_HEARS("PUB bh.e.a.~.~.~.y 0\r\n\r\n"),
-         UP("+OK\r\n+OK\r\nPONG\r\n"), APP_HEARS(""), UP("+OK\r\n"), APP_HEARS("+OK\r\n"));
+         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nUNSUB e1 1\r\nUNSUB d1 1\r\n"),
+         UP("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\nMSG bh.e.a.~.~.~.x e1 0\r\n\r\n"),
+         APP_HEARS("+OK\r\n+OK\r\nMSG x 1 0\r\n\r\n"),
+         UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\nPING\r\n"), APP("PUB y 0\r\n\r\n"),
+         UP_HEARS("PUB bh.e.a.~.~.~.y 0\r\n\r\n"), UP("+OK\r\n+OK\r\n+OK\r\nPONG\r\n"),
+         APP_HEARS(""), UP("+OK\r\n"), APP_HEARS("+OK\r\n"));
 }
 
 static void a_denied_line_of_a_verbose_client_has_no_ok(void **state)
 {
     (void)state;
-    PLAY("a", HELLO_VERBOSE, APP("SUB > 1\r\nPUB x 0\r\n\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nPUB bh.e.a.~.~.~.x 0\r\n\r\n"),
-         UP("+OK\r\n-ERR 'Permissions Violation for Subscription to \"bh.d.a.~.~.~.>\"'\r\n"),
-         APP_HEARS("+OK\r\n-ERR 'Permissions Violation for Subscription to \">\"'\r\n"),
-         APP("SUB . 9\r\n"), UP_HEARS("SUB bh.e.a.~.~.~.. e9\r\n"),
-         UP("-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n"),
-         APP_HEARS("-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n"),
-         APP("SUB foo 8\r\n"), UP_HEARS("SUB bh.e.a.~.~.~.foo e8\r\n"), UP("+OK\r\n"),
-         APP_HEARS("+OK\r\n"));
+    PLAY(
+        "a", HELLO_VERBOSE, APP("SUB > 1\r\nPUB x 0\r\n\r\n"),
+        UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                 "v1\r\nPUB bh.e.a.~.~.~.x 0\r\n\r\n"),
+        UP("+OK\r\n-ERR 'Permissions Violation for Subscription to \"bh.d.a.~.~.~.>\"'\r\n+OK\r\n"),
+        APP_HEARS("+OK\r\n-ERR 'Permissions Violation for Subscription to \">\"'\r\n"),
+        APP("SUB . 9\r\n"), UP_HEARS("SUB bh.e.a.~.~.~.. e9\r\n"),
+        UP("-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n"),
+        APP_HEARS("-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n"),
+        APP("SUB foo 8\r\n"), UP_HEARS("SUB bh.e.a.~.~.~.foo e8\r\n"), UP("+OK\r\n"),
+        APP_HEARS("+OK\r\n"));
 }
 
 static void sys_subjects_are_denied(void **state)

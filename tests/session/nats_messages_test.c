@@ -101,8 +101,8 @@ static void a_wildcard_never_listens_to_an_ancestor(void **state)
 {
     (void)state;
     PLAY("a/b", HELLO, APP("SUB > 1\r\n"),
-         UP_HEARS("SUB bh.e.a.b.~.~.> e1\r\nSUB bh.d.a.b.~.~.> d1\r\n"), APP("UNSUB 1\r\n"),
-         UP_HEARS("UNSUB e1\r\nUNSUB d1\r\n"));
+         UP_HEARS("SUB bh.e.a.b.~.~.> e1\r\nSUB bh.d.a.b.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> v1\r\n"),
+         APP("UNSUB 1\r\n"), UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\n"));
 }
 
 static void foreign_messages_are_dropped_whole_and_counted(void **state)
@@ -133,11 +133,12 @@ static void a_maximum_counts_over_all_upstream_subscriptions(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("SUB > 1\r\nUNSUB 1 3\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nUNSUB e1 3\r\nUNSUB d1 3\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nUNSUB e1 3\r\nUNSUB d1 3\r\n"),
          UP("MSG bh.e.a.~.~.~.x e1 1\r\n1\r\nMSG bh.d.a.~.~.~.x d1 1\r\n2\r\n"),
          APP_HEARS("MSG x 1 1\r\n1\r\nMSG x 1 1\r\n2\r\n"), UP_HEARS(""),
          UP("MSG bh.d.a.~.~.~.x d1 1\r\n3\r\nMSG bh.e.a.~.~.~.x e1 1\r\n4\r\n"),
-         APP_HEARS("MSG x 1 1\r\n3\r\n"), UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nPING\r\n"),
+         APP_HEARS("MSG x 1 1\r\n3\r\n"), UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\nPING\r\n"),
          /* Late ones are swallowed up to the barrier; the application's own PONGs are not. */
          APP("PING\r\n"), UP_HEARS("PING\r\n"), UP("MSG bh.e.a.~.~.~.x e1 1\r\n5\r\nPONG\r\n"),
          APP_HEARS(""), UP("PONG\r\n"), APP_HEARS("PONG\r\n"));
@@ -147,23 +148,26 @@ static void a_maximum_counts_what_was_delivered_before(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("SUB > 1\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\n"),
+         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> v1\r\n"),
          UP("MSG bh.e.a.~.~.~.x e1 0\r\n\r\nMSG bh.d.a.~.~.~.x d1 0\r\n\r\n"),
          APP_HEARS("MSG x 1 0\r\n\r\nMSG x 1 0\r\n\r\n"), APP("UNSUB 1 2\r\n"),
-         UP_HEARS("UNSUB e1\r\nUNSUB d1\r\n"));
+         UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\n"));
     PLAY("a", HELLO, APP("SUB > 1\r\nUNSUB 1 0\r\nSUB > 1\r\nUNSUB 1 x\r\n"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nUNSUB e1\r\nUNSUB d1\r\n"
-                  "SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nUNSUB e1\r\nUNSUB d1\r\n"));
+         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nUNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\n"
+                  "SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nUNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\n"));
 }
 
 static void a_sid_may_be_used_again_after_its_maximum(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("PING\r\nSUB > 1\r\nUNSUB 1 1\r\n"),
-         UP_HEARS("PING\r\nSUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nUNSUB e1 1\r\nUNSUB "
+         UP_HEARS("PING\r\nSUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nUNSUB e1 1\r\nUNSUB "
                   "d1 1\r\n"),
          UP("MSG bh.e.a.~.~.~.x e1 0\r\n\r\n"), APP_HEARS("MSG x 1 0\r\n\r\n"),
-         UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nPING\r\n"), APP("SUB foo 1\r\nPING\r\n"),
+         UP_HEARS("UNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\nPING\r\n"), APP("SUB foo 1\r\nPING\r\n"),
          UP_HEARS("SUB bh.e.a.~.~.~.foo e1\r\nPING\r\n"),
          UP("MSG bh.d.a.~.~.~.late d1 0\r\n\r\nMSG bh.e.a.~.~.~.foo e1 0\r\n\r\n"),
          APP_HEARS("MSG foo 1 0\r\n\r\n"), UP("PONG\r\n"), APP_HEARS("PONG\r\n"), UP("PONG\r\n"),
@@ -175,8 +179,8 @@ static void a_sid_in_use_is_left_to_the_server(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("SUB > 1\r\nSUB $SRV.> 1\r\n"),
-         UP_HEARS(
-             "SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB bh.e.a.~.~.~.$SRV.> e1\r\n"));
+         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nSUB bh.e.a.~.~.~.$SRV.> e1\r\n"));
 }
 
 static void pings_pass_both_ways(void **state)

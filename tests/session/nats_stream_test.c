@@ -105,10 +105,11 @@ static void an_own_unsub_waits_for_the_end_of_a_payload(void **state)
 {
     (void)state;
     PLAY("a", HELLO, APP("SUB > 1\r\nUNSUB 1 1\r\nPUB foo 4\r\nab"),
-         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nUNSUB e1 1\r\nUNSUB d1 1\r\n"
+         UP_HEARS("SUB bh.e.a.~.~.~.> e1\r\nSUB bh.d.a.~.~.~.> d1\r\nSUB $JS.EVENT.*.*.*.> "
+                  "v1\r\nUNSUB e1 1\r\nUNSUB d1 1\r\n"
                   "PUB bh.e.a.~.~.~.foo 4\r\nab"),
          UP("MSG bh.e.a.~.~.~.x e1 0\r\n\r\n"), APP_HEARS("MSG x 1 0\r\n\r\n"), UP_HEARS(""),
-         APP("cd\r\n"), UP_HEARS("cd\r\nUNSUB e1\r\nUNSUB d1\r\nPING\r\n"));
+         APP("cd\r\n"), UP_HEARS("cd\r\nUNSUB e1\r\nUNSUB d1\r\nUNSUB v1\r\nPING\r\n"));
 }
 
 static void an_application_that_never_reads_its_errors_has_to_wait(void **state)

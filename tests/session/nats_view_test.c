@@ -44,14 +44,14 @@ static void events_flow_up(void **state)
 static void a_wildcard_hears_below_only_inside_one_pattern(void **state)
 {
     (void)state;
-    PLAY_VIEW("a", HELLO, APP("SUB _INBOX.1.* 1\r\nSUB namespace.> 2\r\nSUB > 3\r\nSUB *.x 4\r\n"),
-              UP_HEARS("SUB bh.e.a.*.*.*._INBOX.1.* e1\r\nSUB bh.e.a.*.*.*.namespace.> e2\r\n"
-                       "SUB bh.d.a.~.~.~.namespace.> d2\r\nSUB bh.e.a.~.~.~.> e3\r\n"
-                       "SUB bh.d.a.~.~.~.> d3\r\nSUB bh.e.a.~.~.~.*.x e4\r\n"
-                       "SUB bh.d.a.~.~.~.*.x d4\r\n"),
-              UP("MSG bh.e.a.c.~.~._INBOX.1.7 e1 2\r\nhi\r\n"),
-              APP_HEARS("MSG _INBOX.1.7 1 2\r\nhi\r\n"), APP("UNSUB 1\r\nUNSUB 2\r\n"),
-              UP_HEARS("UNSUB e1\r\nUNSUB e2\r\nUNSUB d2\r\n"));
+    PLAY_VIEW(
+        "a", HELLO, APP("SUB _INBOX.1.* 1\r\nSUB namespace.> 2\r\nSUB > 3\r\nSUB *.x 4\r\n"),
+        UP_HEARS("SUB bh.e.a.*.*.*._INBOX.1.* e1\r\nSUB bh.e.a.*.*.*.namespace.> e2\r\n"
+                 "SUB bh.d.a.~.~.~.namespace.> d2\r\nSUB bh.e.a.~.~.~.> e3\r\n"
+                 "SUB bh.d.a.~.~.~.> d3\r\nSUB $JS.EVENT.*.*.*.> v3\r\nSUB bh.e.a.~.~.~.*.x e4\r\n"
+                 "SUB bh.d.a.~.~.~.*.x d4\r\n"),
+        UP("MSG bh.e.a.c.~.~._INBOX.1.7 e1 2\r\nhi\r\n"), APP_HEARS("MSG _INBOX.1.7 1 2\r\nhi\r\n"),
+        APP("UNSUB 1\r\nUNSUB 2\r\n"), UP_HEARS("UNSUB e1\r\nUNSUB e2\r\nUNSUB d2\r\n"));
     PLAY_VIEW("default", HELLO, APP("SUB _INBOX.1.* 1\r\n"),
               UP_HEARS("SUB bh.e.*.*.*.*._INBOX.1.* e1\r\n"),
               UP("MSG bh.e.z.y.x.w._INBOX.1.7 e1 0\r\n\r\n"),
