@@ -63,27 +63,36 @@ class Cluster:
 
 
 class App:
-    """A client that reconnects, as all of them do."""
+    """A client that reconnects, as all of them do. Every try has a reply subject and a subscription of its own: what
+    answers an earlier one, late, is not taken for the answer to this one."""
 
     def __init__(self, addr):
-        self.addr, self.raw = addr, None
+        self.addr, self.raw, self.tries = addr, None, 0
 
     def close(self):
         if self.raw is not None:
             self.raw.close()
         self.raw = None
 
-    def ask(self, subject, payload=b"", timeout=5.0):
+    def send_and_hear(self, subject, payload, headers, timeout):
+        if self.raw is None:
+            self.raw = rawnats.Raw(self.addr)
+            self.raw.socket.settimeout(timeout)
+        self.tries += 1
+        inbox, sid = f"_INBOX.me.{self.tries}", str(self.tries)
+        head = f"PUB {subject} {inbox} {len(payload)}" if headers is None else \
+            f"HPUB {subject} {inbox} {len(headers)} {len(headers) + len(payload)}"
+        self.raw.send(f"SUB {inbox} {sid}\r\n{head}\r\n".encode() + (headers or b"") + payload + b"\r\n")
+        while not (isinstance(m := self.raw.next(), rawnats.Message) and m.sid == sid):
+            pass
+        self.raw.send(f"UNSUB {sid}\r\n")
+        self.raw.messages.clear()
+        return m
+
+    def ask(self, subject, payload=b"", headers=None, timeout=5.0):
         """The answer, or None: not now."""
         try:
-            if self.raw is None:
-                self.raw = rawnats.Raw(self.addr)
-                self.raw.socket.settimeout(timeout)
-                self.raw.subscribe("_INBOX.me", "1")
-            self.raw.publish(subject, payload, "_INBOX.me")
-            while not isinstance(m := self.raw.next(), rawnats.Message):
-                pass
-            return m
+            return self.send_and_hear(subject, payload, headers, timeout)
         except (rawnats.Closed, OSError, TimeoutError, AssertionError):
             self.close()
             return None
@@ -117,19 +126,8 @@ class App:
         """Until it is acknowledged; the id makes a second try the same message."""
         block = f"NATS/1.0\r\nNats-Msg-Id: {payload}\r\n\r\n".encode()
         def once():
-            try:
-                if self.raw is None:
-                    self.ask("$JS.API.INFO")
-                if self.raw is None:
-                    return None
-                self.raw.send(f"HPUB {subject} _INBOX.me {len(block)} {len(block) + len(payload)}\r\n".encode() + block +
-                              payload.encode() + b"\r\n")
-                while not isinstance(m := self.raw.next(), rawnats.Message):
-                    pass
-                return m if m.payload.startswith(b'{"stream":') else None
-            except (rawnats.Closed, OSError, TimeoutError):
-                self.close()
-                return None
+            m = self.ask(subject, payload.encode(), block)
+            return m if m is not None and m.payload.startswith(b'{"stream":') else None
         return json.loads(real.wait_until(once, f"{payload} is stored", 60).payload)
 
 
@@ -194,12 +192,14 @@ class Clustered(unittest.TestCase):
         for app, name in zip(apps, "ab"):
             info = app.until("STREAM.INFO.S", None, lambda a: a.get("state", {}).get("messages", 0) >= n, "all messages")
             self.assertEqual(n, info["state"]["messages"])
-            for i in range(n):
+            heard = set()
+            while len(heard) < n:
                 m = real.wait_until(lambda: (x := app.ask("$JS.API.CONSUMER.MSG.NEXT.S.C", b'{"batch":1,"expires":1000000000}')) is not None
-                                    and x.payload and x, "a message", 60)
+                                    and x.payload and x, f"another message than {heard}", 60)
                 self.assertEqual("s.x", m.subject)
-                self.assertRegex(m.payload.decode(), f"^{name}[0-9]+$")
+                heard.add(m.payload.decode())
                 real.wait_until(lambda: app.ask(m.reply, b"+ACK") is not None, "an ack", 60)
+            self.assertEqual({f"{name}{i}" for i in range(n)}, heard)
 
 
 if __name__ == "__main__":
