@@ -263,6 +263,10 @@ static enum err reply(struct etcd_call *c, struct span message)
         c->token_tries = 0;
     if (c->is_token_stale)
         return e;
+    if (e == ERR_OK && pass.watch.opens != NULL)
+        return etcd_view_opened(c, &pass.watch, message);
+    if (e == ERR_OK && pass.watch.ends_opening)
+        e = etcd_view_not_opened(c);
     if (c->route->kind == ETCD_KIND_OBSERVE)
         e = etcd_observe_reply(c, message, &pass.watch.is_hidden);
     if (e != ERR_OK || pass.watch.is_hidden)

@@ -142,12 +142,15 @@ void etcd_observe_deinit(struct etcd_observed *o);
 /* etcd_call_view.c: *ret_taken: message is for several namespaces, and to_up holds the first of our
  * own requests. Only where ns->family is set. */
 enum err etcd_view_request(struct etcd_call *c, struct span message, bool *ret_taken) ATTR_MUST_USE;
-/* etcd_call_watch.c */
-enum err etcd_view_watch(struct etcd_call *c, struct span message, bool *ret_taken) ATTR_MUST_USE;
 enum err etcd_view_reply(struct etcd_call *c, struct span message) ATTR_MUST_USE;
 /* True: to_up holds the next request. */
 bool etcd_view_next(struct etcd_call *c, int grpc_status);
-/* A reply with events of a watch of several namespaces. */
+/* etcd_call_fill.c: a create; what came of one whose table was still to be filled. */
+enum err etcd_view_watch(struct etcd_call *c, struct span message, bool *ret_taken) ATTR_MUST_USE;
+enum err etcd_view_opened(struct etcd_call *c, const struct etcd_watch_verdict *verdict,
+                          struct span message) ATTR_MUST_USE;
+enum err etcd_view_not_opened(struct etcd_call *c) ATTR_MUST_USE;
+/* etcd_call_watch.c: a reply with events of a watch of several namespaces. */
 enum err etcd_view_events(struct etcd_call *c, const struct etcd_watch_verdict *verdict,
                           struct span message) ATTR_MUST_USE;
 /* Bytes that have to wait their turn: of the application behind a create that is being filled, of

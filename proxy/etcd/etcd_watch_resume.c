@@ -19,7 +19,8 @@ enum { REPLY_EVENT = 11, HEADER_REVISION = 3, EVENT_KV = 2, KV_MOD_REVISION = 3 
 struct watch {
     int64_t id;     /* PENDING: as chosen by the application, 0 = by etcd */
     int64_t next;   /* the first revision not shown; PENDING: start_revision as asked */
-    uint32_t shown; /* events shown of the response that begins at next */
+    int64_t from;   /* next; or of a view one before, while upstream may begin there */
+    uint32_t shown; /* events shown of the response that begins at from */
     uint32_t left;  /* of those, not yet seen again */
     bool is_recreating, is_cancelling;
     struct view_watch *view; /* owned; NULL: of the own namespace */
@@ -340,15 +341,21 @@ static enum err recreated(struct etcd_watches *w, const struct reply *r,
     ret->shown_id = watch->id;
     if (r->is_canceled)
         forget(w, &w->live, w->recreating_at);
+    else if (watch->view != NULL && watch->shown == 0)
+        watch->view->known = watch->next - 1; /* what came before the loss has been gone through */
     return ERR_OK;
 }
 
-static enum err created(struct etcd_watches *w, const struct reply *r)
+static enum err created(struct etcd_watches *w, const struct reply *r,
+                        struct etcd_watch_verdict *ret)
 {
     size_t at;
     if (w->pending.n == 0)
         return ERR_UPSTREAM_PROTOCOL;
+    struct view_watch *view = w->pending.at[0]->view;
+    bool is_opening = view != NULL && view->needs_table;
     if (r->is_canceled) {
+        ret->ends_opening = is_opening;
         forget(w, &w->pending, 0);
         return ERR_OK;
     }
@@ -365,9 +372,13 @@ static enum err created(struct etcd_watches *w, const struct reply *r)
     watch->id = r->id;
     if (watch->next == 0)
         watch->next = r->revision + 1;
+    watch->from = watch->next;
+    if (view != NULL && watch->next <= view->known)
+        watch->next = view->known + 1;
     insert(&w->live, at, watch);
-    if (watch->view != NULL && watch->view->shown_from == 0)
-        watch->view->shown_from = r->revision + 1;
+    ret->opens = is_opening ? view : NULL;
+    ret->revision = r->revision;
+    ret->id = r->id;
     return ERR_OK;
 }
 
@@ -376,8 +387,10 @@ static void progressed(struct watch *watch, const struct reply *r, struct etcd_w
 {
     int64_t revision = r->events == 0 ? r->revision : event_revision(r->last_event);
     if (r->events == 0 && !r->is_fragment) {
-        if (watch->left == 0 && revision >= watch->next)
+        if (watch->left == 0 && revision >= watch->next) {
             watch->next = revision + 1;
+            watch->from = watch->shown == 0 ? watch->next : watch->from;
+        }
         return;
     }
     ret->skip = watch->left < r->events ? watch->left : r->events;
@@ -392,6 +405,7 @@ static void progressed(struct watch *watch, const struct reply *r, struct etcd_w
     watch->shown = 0;
     if (revision >= watch->next)
         watch->next = revision + 1;
+    watch->from = watch->next;
 }
 
 static bool has_recreating(struct etcd_watches *w)
@@ -416,7 +430,7 @@ enum err etcd_watches_reply(struct etcd_watches *w, struct span message,
         return ERR_OK;
     }
     if (r.is_created)
-        return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r);
+        return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r, ret);
     ret->revision = r.revision;
     ret->events = r.events;
     ret->is_fragment = r.is_fragment;
@@ -441,7 +455,14 @@ enum err etcd_watches_refused(struct etcd_watches *w, struct span message,
     *ret = (struct etcd_watch_verdict){0};
     if (!read_reply(message, &r))
         return ERR_UPSTREAM_PROTOCOL;
-    return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r);
+    return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r, ret);
+}
+
+void etcd_watches_begin_at(struct etcd_watches *w, int64_t id, int64_t revision)
+{
+    size_t at;
+    if (find(w, id, &at) && w->live.at[at]->next <= revision)
+        w->live.at[at]->next = revision + 1;
 }
 
 bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_watch_shown *ret)
@@ -472,6 +493,7 @@ bool etcd_watches_skip(struct etcd_watches *w, struct span message)
         return false;
     if (revision >= watch->next)
         watch->next = revision + 1;
+    watch->from = watch->next;
     return true;
 }
 
@@ -497,14 +519,14 @@ static void end_frame(struct pb_writer *w, size_t at)
                         (uint32_t)(buf_len(w->out) - at - GRPC_HEAD_BYTES));
 }
 
-static void write_watch(struct pb_writer *w, const struct watch *watch)
+static void write_watch(struct pb_writer *w, const struct watch *watch, int64_t from)
 {
     size_t frame = begin_frame(w);
     size_t create = pb_write_begin(w, REQUEST_CREATE);
     if (w->error == ERR_OK)
         w->error = buf_append(w->out, span_of(watch->create, watch->n));
-    if (watch->next != 0)
-        pb_write_number(w, CREATE_START, (uint64_t)watch->next);
+    if (from != 0)
+        pb_write_number(w, CREATE_START, (uint64_t)from);
     if (watch->id != 0)
         pb_write_number(w, CREATE_ID, (uint64_t)watch->id);
     pb_write_end(w, create);
@@ -529,13 +551,15 @@ enum err etcd_watches_resume(struct etcd_watches *w, struct buf *to_up)
         struct watch *watch = w->live.at[i];
         watch->is_recreating = true;
         watch->left = watch->shown;
-        write_watch(&out, watch);
+        if (watch->shown == 0)
+            watch->from = watch->next - (watch->view != NULL && watch->next > 1);
+        write_watch(&out, watch, watch->from);
     }
     for (size_t i = 0; i < w->pending.n; i++) {
         struct watch *watch = w->pending.at[i];
         if (watch->id == 0) /* 0 again if etcd has numbered none: then its own are the same */
             watch->id = take_auto_id(w);
-        write_watch(&out, watch);
+        write_watch(&out, watch, watch->next);
     }
     if (w->progress_asked) {
         size_t frame = begin_frame(&out);

@@ -12,7 +12,9 @@
  * Law: over any number of losses the application sees what one stream would have shown it: every
  * event once, in order, one `created` a watch, a compaction in between as one. The next revision is
  * one past the last event of a response that is complete; of a response in fragments that was cut
- * off, the events already shown are left out when they come again.
+ * off, the events already shown are left out when they come again. A watch of several namespaces
+ * asks for one revision more, and leaves it out: etcd before 3.5.18 forgets the deletions of the
+ * revision that it compacts, and then says that ours is compacted instead of nothing.
  *
  * etcd answers creates in order and numbers watches from 0 where the application leaves the choice;
  * 0 cannot be asked for, so it is left to a new stream's own numbering, and further numbers are
@@ -35,7 +37,12 @@ struct etcd_watch_verdict {
     bool ends_gap;           /* send it even without events: it ends a response in fragments */
     bool hides_gap;          /* do not send it if none of its events is left */
     struct view_watch *view; /* shares; it is a watch of several namespaces */
-    int64_t revision;        /* the header's */
+    /* Created, and its table is to be filled before it is shown; refused, and its table is not
+     * needed any more. */
+    struct view_watch *opens; /* shares */
+    bool ends_opening;
+    int64_t id;
+    int64_t revision; /* the header's */
     uint32_t events;
     bool is_fragment;
     struct span refused; /* borrows the message */
@@ -52,6 +59,8 @@ enum err etcd_watches_request_view(struct etcd_watches **w, struct span mapped,
                                    struct view_watch **view) ATTR_MUST_USE;
 /* Of a create_request without a watch_id, before it is mapped: which one to write, 0 = none. */
 int64_t etcd_watches_choose_id(struct etcd_watches *w);
+/* What upstream created is shown as created at this revision. */
+void etcd_watches_begin_at(struct etcd_watches *w, int64_t id, int64_t revision);
 /* The memory of this watch's view has changed. */
 void etcd_watches_weigh(struct etcd_watches *w, struct view_watch *view);
 /* A WatchResponse as upstream sent it. ERR_UPSTREAM_PROTOCOL. If it refuses a create for a reason,

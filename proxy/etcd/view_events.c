@@ -4,32 +4,30 @@
  *
  * Most events are about other keys: they are left out as soon as their key says so.
  */
-#include "base/check.h"
+#include <stdlib.h>
+
 #include "etcd/etcd_fields.h"
-#include "etcd/view_watch.h"
+#include "etcd/view_event.h"
 #include "wire/pb_write.h"
 
-enum { REPLY_FLAGS_FIRST = 3, REPLY_COMPACTED = 5, REPLY_FRAGMENT = 7, REPLY_EVENT = 11 };
+enum { REPLY_FLAGS_FIRST = 3, REPLY_COMPACTED = 5, REPLY_FRAGMENT = 7 };
 enum { EVENT_TYPE = 1, EVENT_KV = 2, EVENT_PREV = 3, TYPE_DELETE = 1 };
-
-struct event {
-    bool is_delete, has_prev;
-    struct span all, kv_message, prev_message;
-    struct view_kv kv;
-    uint64_t hash;
-};
 
 void view_reply_deinit(struct view_reply *r)
 {
     buf_deinit(&r->message);
     buf_deinit(&r->out);
+    buf_deinit(&r->answers);
+    free(r->ask);
+    r->ask = NULL;
 }
 
 void view_reply_begin(struct view_reply *r, struct view_watch *w, struct span message)
 {
     struct buf kept = r->message, out = r->out;
     buf_truncate(&out, 0);
-    *r = (struct view_reply){.watch = w, .in = message, .message = kept, .out = out};
+    *r = (struct view_reply){
+        .watch = w, .in = message, .message = kept, .out = out, .ask = r->ask, .most = r->most};
 }
 
 static void trim(struct buf *b)
@@ -45,6 +43,9 @@ void view_reply_trim(struct view_reply *r)
     r->in = SPAN_NONE;
     trim(&r->message);
     trim(&r->out);
+    free(r->ask);
+    r->ask = NULL;
+    buf_deinit(&r->answers);
 }
 
 enum err view_reply_keep(struct view_reply *r)
@@ -58,11 +59,11 @@ enum err view_reply_keep(struct view_reply *r)
 }
 
 /* -- one event -- */
-static bool read_event(struct span message, struct event *ret)
+static bool read_event(struct span message, struct view_event *ret)
 {
     const uint8_t *p = message.p, *end = span_end(message);
     struct pb_item it;
-    *ret = (struct event){.all = message};
+    *ret = (struct view_event){0};
     while (p != end) {
         if (!pb_item_next(&p, end, &it))
             return false;
@@ -86,9 +87,8 @@ static bool is_seen(const struct view_watch *w, struct span stored, struct span 
            key_view_split(&w->ns->family->view, stored, ret_path, &key);
 }
 
-/* *ret_seen false: to be left out. */
-static enum err look_at(struct view_watch *w, struct span message, struct event *ret,
-                        bool *ret_seen)
+enum err view_event_read(struct view_watch *w, struct span message, struct view_event *ret,
+                         bool *ret_seen)
 {
     struct span stored, path;
     struct etcd_family *f = w->ns->family;
@@ -108,7 +108,7 @@ static enum err look_at(struct view_watch *w, struct span message, struct event 
     }
     ret->kv.number = number;
     ret->hash = holders_key(f, ret->kv.key);
-    *ret_seen = e == ERR_OK;
+    *ret_seen = e == ERR_OK && ret->kv.mod > w->known;
     return e;
 }
 
@@ -137,7 +137,7 @@ static enum err write_event(struct view_reply *r, const struct shown *s)
 }
 
 /* The event's own prev_kv, which is of the same stored key; NULL if it is not, or not there. */
-static const struct view_kv *own_prev(const struct view_reply *r, const struct event *ev,
+static const struct view_kv *own_prev(const struct view_reply *r, const struct view_event *ev,
                                       struct view_kv *space)
 {
     const struct etcd_family *f = r->watch->ns->family;
@@ -153,19 +153,19 @@ static const struct view_kv *own_prev(const struct view_reply *r, const struct e
     return space;
 }
 
-static enum err show(struct view_reply *r, const struct event *ev)
+static enum err show(struct view_reply *r, const struct view_event *ev)
 {
     struct view_kv prev;
     return write_event(r, &(struct shown){ev->is_delete, &ev->kv, own_prev(r, ev, &prev)});
 }
 
-static enum err on_put(struct view_reply *r, const struct event *ev, bool is_shown)
+static enum err on_put(struct view_reply *r, const struct view_event *ev, bool is_shown)
 {
     struct view_watch *w = r->watch;
     const struct etcd_family *f = w->ns->family;
-    uint32_t n = ev->kv.number, before = holders_nearest(&w->holders, f, ev->hash);
+    uint32_t n = ev->kv.number, before = holders_nearest(&w->holders, ev->hash);
     bool is_new;
-    enum err e = holders_add(&w->holders, ev->hash, n, &is_new);
+    enum err e = holders_add(&w->holders, f, ev->hash, n, &is_new);
     if (e != ERR_OK)
         return e;
     if (before != FAMILY_NONE && family_compare(f, before, n) < 0) {
@@ -180,13 +180,13 @@ static enum err on_put(struct view_reply *r, const struct event *ev, bool is_sho
     return ERR_OK;
 }
 
-static enum err on_delete(struct view_reply *r, const struct event *ev, bool is_shown)
+static enum err on_delete(struct view_reply *r, const struct view_event *ev, bool is_shown)
 {
     struct view_watch *w = r->watch;
     const struct etcd_family *f = w->ns->family;
     uint32_t n = ev->kv.number;
-    bool was_there = holders_remove(&w->holders, ev->hash, n);
-    uint32_t left = holders_nearest(&w->holders, f, ev->hash);
+    bool was_there = holders_remove(&w->holders, f, ev->hash, n) || ev->kv.mod == w->half_known;
+    uint32_t left = holders_nearest(&w->holders, ev->hash);
     if (!was_there || !is_shown || (left != FAMILY_NONE && family_compare(f, left, n) < 0))
         return ERR_OK;
     if (left == FAMILY_NONE)
@@ -196,95 +196,9 @@ static enum err on_delete(struct view_reply *r, const struct event *ev, bool is_
     return ERR_OK;
 }
 
-static enum err take_event(struct view_reply *r, struct span message)
-{
-    struct event ev;
-    bool seen;
-    enum err e = look_at(r->watch, message, &ev, &seen);
-    if (e != ERR_OK || !seen)
-        return e;
-    bool is_shown = ev.kv.mod >= r->watch->shown_from;
-    return ev.is_delete ? on_delete(r, &ev, is_shown) : on_put(r, &ev, is_shown);
-}
-
-/* -- the response -- */
-enum err view_reply_step(struct view_reply *r)
-{
-    const uint8_t *p = r->in.p + r->at, *end = span_end(r->in);
-    struct pb_item it;
-    enum err e = ERR_OK;
-    CHECK(r->fetch.what == FETCH_NOTHING);
-    while (p != end && e == ERR_OK) {
-        if (!pb_item_next(&p, end, &it))
-            return ERR_UPSTREAM_PROTOCOL;
-        if (it.number != REPLY_EVENT) {
-            bool is_flag = (it.number >= REPLY_FLAGS_FIRST && it.number <= REPLY_COMPACTED) ||
-                           it.number == REPLY_FRAGMENT;
-            r->must_send = r->must_send || (is_flag && it.varint != 0);
-            e = buf_append(&r->out, span_of(it.start, (size_t)(p - it.start)));
-        } else if (it.wire != PB_WIRE_BYTES) {
-            return ERR_UPSTREAM_PROTOCOL;
-        } else if (r->events++ >= r->verdict.skip) {
-            e = take_event(r, it.bytes);
-        }
-        if (r->fetch.what != FETCH_NOTHING) {
-            r->at = (size_t)(it.start - r->in.p);
-            return e;
-        }
-    }
-    r->at = r->in.n;
-    return e;
-}
-
-bool view_reply_is_sent(struct view_reply *r, bool has_fragments)
-{
-    struct view_watch *w = r->watch;
-    bool is_empty = r->shown == 0;
-    bool is_sent = !is_empty || (!r->verdict.hides_gap &&
-                                 (r->must_send || has_fragments || r->verdict.ends_gap));
-    if (!is_sent && w->wants_progress && !r->verdict.hides_gap && ++w->unsent >= VIEW_UNSENT_MOST)
-        is_sent = true;
-    if (is_sent)
-        w->unsent = 0;
-    return is_sent;
-}
-
-/* -- fetches -- */
-/* The event that waits. */
-static bool waiting_event(const struct view_reply *r, struct event *ret, const uint8_t **ret_behind)
-{
-    const uint8_t *p = r->in.p + r->at;
-    struct pb_item it;
-    struct span path;
-    const struct key_view *v = &r->watch->ns->family->view;
-    if (!pb_item_next(&p, span_end(r->in), &it) || !read_event(it.bytes, ret) ||
-        !view_kv_read(ret->kv_message, &ret->kv) || !is_seen(r->watch, ret->kv.key, &path) ||
-        !view_kv_strip(v, path, &ret->kv))
-        return false;
-    *ret_behind = p;
-    ret->hash = holders_key(r->watch->ns->family, ret->kv.key);
-    return family_number(r->watch->ns->family, path, &ret->kv.number) == ERR_OK;
-}
-
-enum err view_reply_ask(const struct view_reply *r, struct buf *out)
-{
-    struct pb_writer w = {.out = out};
-    const struct etcd_family *f = r->watch->ns->family;
-    struct event ev;
-    const uint8_t *behind;
-    if (!waiting_event(r, &ev, &behind))
-        return ERR_UPSTREAM_PROTOCOL;
-    size_t mark = pb_write_begin(&w, RANGE_KEY);
-    if (w.error == ERR_OK)
-        w.error = key_view_key(&f->view, family_path(f, r->fetch.number), ev.kv.key, out);
-    pb_write_end(&w, mark);
-    if (r->fetch.what != FETCH_SURVIVOR_NOW)
-        pb_write_number(&w, RANGE_REVISION, (uint64_t)r->fetch.at);
-    return w.error;
-}
-
+/* -- what was fetched -- */
 /* False: there is none, or not of this key. */
-static bool read_fetched(const struct view_reply *r, struct span range, const struct event *ev,
+static bool read_fetched(const struct view_reply *r, struct span range, const struct view_event *ev,
                          struct view_kv *ret)
 {
     const struct etcd_family *f = r->watch->ns->family;
@@ -301,51 +215,92 @@ static bool read_fetched(const struct view_reply *r, struct span range, const st
  * The nearest one left does not hold it at this revision: it was deleted in the same one, and its
  * event follows. The next one, or nobody.
  */
-static enum err next_survivor(struct view_reply *r, const struct event *ev)
+static enum err next_survivor(struct view_reply *r, const struct view_event *ev, uint32_t gone)
 {
     struct view_watch *w = r->watch;
-    (void)holders_remove(&w->holders, ev->hash, r->fetch.number);
-    uint32_t left = holders_nearest(&w->holders, w->ns->family, ev->hash);
+    (void)holders_remove(&w->holders, w->ns->family, ev->hash, gone);
+    uint32_t left = holders_nearest(&w->holders, ev->hash);
     if (left == FAMILY_NONE)
         return show(r, ev);
     r->fetch = (struct view_fetch){FETCH_SURVIVOR, left, ev->kv.mod};
     return ERR_OK;
 }
 
-static enum err survived(struct view_reply *r, const struct event *ev, struct span range,
-                         enum err (*absent)(struct view_reply *, const struct event *))
+static enum err use_fetched(struct view_reply *r, const struct view_event *ev, struct span range)
 {
+    struct view_fetch asked = r->fetch;
     struct view_kv kv, prev;
-    if (!read_fetched(r, range, ev, &kv))
-        return absent(r, ev);
-    if (kv.mod > ev->kv.mod) /* only after a compaction: its own event follows */
+    bool has = read_fetched(r, range, ev, &kv);
+    r->fetch.what = FETCH_NOTHING;
+    if (asked.what == FETCH_PREVIOUS)
+        return write_event(r, &(struct shown){false, &ev->kv, has ? &kv : NULL});
+    if (!has && asked.what == FETCH_SURVIVOR)
+        return next_survivor(r, ev, asked.number);
+    if (!has || kv.mod > ev->kv.mod) /* only of LEFT: its own event follows */
         return show(r, ev);
     return write_event(r, &(struct shown){false, &kv, own_prev(r, ev, &prev)});
 }
 
-enum err view_reply_fetched(struct view_reply *r, struct span range, bool is_compacted)
+/* Whatever the event waits for, as far as it has come. */
+static enum err resolve(struct view_reply *r, const struct view_event *ev)
 {
-    struct event ev;
-    struct view_kv kv;
-    const uint8_t *behind;
-    enum err e;
-    struct view_fetch asked = r->fetch;
-    if (!waiting_event(r, &ev, &behind))
-        return ERR_UPSTREAM_PROTOCOL;
-    if (asked.what == FETCH_SURVIVOR && is_compacted) {
-        r->fetch.what = FETCH_SURVIVOR_NOW;
-        return ERR_OK;
-    }
-    if (asked.what == FETCH_PREVIOUS) {
-        bool has = !is_compacted && read_fetched(r, range, &ev, &kv);
-        e = write_event(r, &(struct shown){false, &ev.kv, has ? &kv : NULL});
-    } else {
-        /* Of today's state, "not there" says only that an event about it follows. */
-        e = survived(r, &ev, range, asked.what == FETCH_SURVIVOR ? next_survivor : show);
-    }
-    if (e == ERR_OK && r->fetch.what == asked.what && r->fetch.number == asked.number) {
-        r->fetch.what = FETCH_NOTHING;
-        r->at = (size_t)(behind - r->in.p);
-    }
+    struct span range;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && r->fetch.what != FETCH_NOTHING && view_fetch_find(r, &range))
+        e = use_fetched(r, ev, range);
     return e;
+}
+
+/* The event at r->at. */
+static enum err take_event(struct view_reply *r, struct span message)
+{
+    struct view_event ev;
+    bool seen, was_waiting = r->fetch.what != FETCH_NOTHING;
+    enum err e = view_event_read(r->watch, message, &ev, &seen);
+    if (e != ERR_OK || !seen)
+        return e;
+    bool is_shown = view_event_is_shown(r->watch, &ev);
+    if (!was_waiting)
+        e = ev.is_delete ? on_delete(r, &ev, is_shown) : on_put(r, &ev, is_shown);
+    return e == ERR_OK ? resolve(r, &ev) : e;
+}
+
+/* -- the response -- */
+enum err view_reply_step(struct view_reply *r)
+{
+    const uint8_t *p = r->in.p + r->at, *end = span_end(r->in);
+    struct pb_item it;
+    enum err e = ERR_OK;
+    while (p != end && e == ERR_OK) {
+        if (!pb_item_next(&p, end, &it))
+            return ERR_UPSTREAM_PROTOCOL;
+        r->at = (size_t)(it.start - r->in.p);
+        if (it.number != REPLY_EVENT) {
+            bool is_flag = (it.number >= REPLY_FLAGS_FIRST && it.number <= REPLY_COMPACTED) ||
+                           it.number == REPLY_FRAGMENT;
+            r->must_send = r->must_send || (is_flag && it.varint != 0);
+            e = buf_append(&r->out, span_of(it.start, (size_t)(p - it.start)));
+        } else if (it.wire != PB_WIRE_BYTES) {
+            return ERR_UPSTREAM_PROTOCOL;
+        } else if (r->fetch.what != FETCH_NOTHING || r->events++ >= r->verdict.skip) {
+            e = take_event(r, it.bytes);
+        }
+        if (e == ERR_OK && r->fetch.what != FETCH_NOTHING)
+            return view_fetch_plan(r);
+    }
+    r->at = r->in.n;
+    return e;
+}
+
+bool view_reply_is_sent(struct view_reply *r, bool has_fragments)
+{
+    struct view_watch *w = r->watch;
+    bool is_empty = r->shown == 0;
+    bool is_sent = !is_empty || (!r->verdict.hides_gap &&
+                                 (r->must_send || has_fragments || r->verdict.ends_gap));
+    if (!is_sent && w->wants_progress && !r->verdict.hides_gap && ++w->unsent >= VIEW_UNSENT_MOST)
+        is_sent = true;
+    if (is_sent)
+        w->unsent = 0;
+    return is_sent;
 }

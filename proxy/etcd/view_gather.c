@@ -316,6 +316,7 @@ enum err view_gather_feed(struct view_gather *g, struct buf *page, size_t at)
     struct pb_item it;
     if (!pb_find_bytes(message, REPLY_HEADER, &header) || header_revision(header) <= 0)
         return ERR_UPSTREAM_PROTOCOL;
+    g->latest = header_revision(header);
     if (g->at == 0)
         g->header = header;
     while (p != end && e == ERR_OK) {

@@ -31,6 +31,7 @@ struct view_gather {
     bool is_serializable;
     int64_t revision; /* asked for; 0 = the latest */
     int64_t at;       /* the revision of the answer; 0 before the first page */
+    int64_t latest;   /* the store's, when it gave the last page */
     uint32_t *number; /* whom to read, in the order of asking; owned */
     uint32_t n, cap;
     bool *asked; /* by the family's number: it is among them; owned */

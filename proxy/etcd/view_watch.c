@@ -114,6 +114,7 @@ enum err view_watch_new(struct etcd_ns *ns, struct span create, struct view_watc
     if (e == ERR_OK && is_seen)
         e = buf_append(&w->end, end);
     w->start_up = w->shown_from = w->start;
+    w->needs_table = w->start == 0;
     if (e != ERR_OK || !is_seen)
         view_watch_free(&w);
     *ret = w;
@@ -123,6 +124,8 @@ enum err view_watch_new(struct etcd_ns *ns, struct span create, struct view_watc
 enum err view_watch_fill(struct view_watch *w, const struct view_gather *g, bool at_start)
 {
     const struct etcd_family *f = w->ns->family;
+    w->known = at_start ? g->at - 1 : g->at;
+    w->half_known = at_start ? g->at : 0;
     for (uint32_t i = 0; i < g->chunks; i++) {
         struct span range = view_gather_chunk(g, i);
         const uint8_t *p = range.p, *end = span_end(range);
@@ -142,7 +145,7 @@ enum err view_watch_fill(struct view_watch *w, const struct view_gather *g, bool
             }
             if (at_start && kv.create == w->start)
                 continue;
-            enum err e = holders_add(&w->holders, holders_key(f, kv.key), number, &is_new);
+            enum err e = holders_add(&w->holders, f, holders_key(f, kv.key), number, &is_new);
             if (e != ERR_OK)
                 return e;
         }

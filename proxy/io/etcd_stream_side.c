@@ -106,6 +106,16 @@ void etcd_stream_side_end(struct etcd_stream *s)
     buf_deinit(&s->side.request);
 }
 
+void etcd_stream_flush(struct etcd_stream *s)
+{
+    if (s->call.views == NULL)
+        return;
+    bool ends = s->app.request_ended && !s->up.body.ended && !etcd_call_has_later(&s->call);
+    s->up.body.ended = s->up.body.ended || ends;
+    if (ends || buf_len(&s->call.to_up) != 0)
+        h2_client_resume(&s->up);
+}
+
 /* -- answers -- */
 /* Its bytes of the stream can move on. */
 static void go_on(struct etcd_stream *s)
@@ -114,9 +124,7 @@ static void go_on(struct etcd_stream *s)
         etcd_stream_finish(s, ERR_LIMIT, NULL);
         return;
     }
-    if (s->app.request_ended && !etcd_call_has_later(&s->call))
-        s->up.body.ended = true;
-    h2_client_resume(&s->up);
+    etcd_stream_flush(s);
     if (s->app.head_sent)
         h2_server_resume(&s->app);
     if (s->call.is_token_stale) {

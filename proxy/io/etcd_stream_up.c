@@ -392,6 +392,7 @@ static void on_data(struct h2_up_stream *up, struct span in)
         return;
     }
     s->up_held += in.n;
+    etcd_stream_flush(s);
     etcd_stream_give_windows(s); /* fewer answers are waited for */
     etcd_stream_side(s);
 }

@@ -19,13 +19,12 @@ static const struct span prefixes[] = {{(const uint8_t *)"v1/", 3}};
 struct seen {
     bool is_used, is_created, is_begun, is_dead, checks_prev, no_put, no_delete, wants_prev;
     const char *from, *end;
-    int64_t filled_at;            /* the revision whose keys the session read for it */
-    int64_t begun_at;             /* the revision whose Range the replay began with */
-    bool is_lost;                 /* etcd has forgotten an event: see is_forgotten() */
+    bool has_lost;                /* upstream, once */
     int64_t start, from_revision; /* replay holds from here on */
     struct model_kv state[MODEL_LOGICAL];
     /* upstream */
     bool up_is_open, up_prev;
+    bool up_is_read; /* its history: a thousand revisions at once; then no compaction reaches it */
     char up_from[MODEL_KEY_BYTES], up_end[MODEL_KEY_BYTES];
     int64_t up_next;
     uint64_t id;
@@ -36,6 +35,7 @@ static struct world {
     struct model model;
     unsigned p; /* whose sidecar */
     unsigned max_txn_ops;
+    bool forgets; /* deletes of the revision it compacts, as etcd before 3.5.18 does */
     struct counters counters;
     struct etcd_family family;
     struct etcd_ns ns;
@@ -44,7 +44,7 @@ static struct world {
     struct seen seen[WATCHES];
     unsigned asked, created; /* creates in order, as etcd answers them */
     unsigned order[4 * WATCHES];
-    uint64_t ranges, replays, fetches, survivors, losses, dead;
+    uint64_t ranges, replays, fetches, batches, losses, dead;
 } w;
 
 static struct pb_build built, wire;
@@ -65,6 +65,7 @@ static void open_world(void)
     struct ns_path path;
     model_open(&w.model, &w.rng);
     w.max_txn_ops = rng_below(&w.rng, 2) ? 128 : 1 + (unsigned)rng_below(&w.rng, 40);
+    w.forgets = rng_below(&w.rng, 2) != 0;
     w.p = (unsigned)rng_below(&w.rng, w.model.namespaces < 6 ? w.model.namespaces : 6);
     const char *name = w.model.path[w.p];
     assert_int_equal(
