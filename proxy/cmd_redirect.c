@@ -66,14 +66,27 @@ static int prove(const struct redirect_rules *r, bool must_prove)
     return status;
 }
 
-static int install(const struct buf *rules, const char *done)
+/* first: SPAN_NONE = none, see redirect_install(). */
+static int install(struct span first, const struct buf *rules, const char *done)
 {
     struct buf error = {0};
-    enum err e = redirect_install(buf_span(rules), &error);
+    enum err e = redirect_install(first, buf_span(rules), &error);
     if (e == ERR_OK)
         printf("redirect: %s\n", done);
     int status = e == ERR_OK ? CMD_CLEAN : cmd_fail(e, &error);
     buf_deinit(&error);
+    return status;
+}
+
+static int install_rules(const struct redirect_rules *r, const struct buf *rules)
+{
+    struct buf first = {0};
+    enum err e = redirect_rules_write_first(r, &first);
+    const struct buf none = {0};
+    int status = e == ERR_OK ? install(buf_span(&first), rules,
+                                       r->enforce ? "installed, enforced" : "installed")
+                             : cmd_fail(e, &none);
+    buf_deinit(&first);
     return status;
 }
 
@@ -94,12 +107,12 @@ static int act(const struct config *c, const struct redirect_rules *r, const str
     if (c->redirect.dry_run)
         return print(text);
     if (c->redirect.remove)
-        return install(text, "removed");
+        return install(SPAN_NONE, text, "removed");
     if (is_exempt(r))
         return CMD_USAGE;
     if (c->redirect.verify)
         return prove(r, true);
-    int status = install(text, r->enforce ? "installed, enforced" : "installed");
+    int status = install_rules(r, text);
     return status == CMD_CLEAN ? prove(r, false) : status;
 }
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "io/redirect_rules.h"
+
 static const char soname[] = "libnftables.so.1";
 
 struct nft_lib {
@@ -112,33 +114,43 @@ static enum err explain(const char *text, struct buf *error)
     return fail(error, "the rules are refused", line, "nothing was changed; see --dry-run");
 }
 
-static enum err run(const struct nft_lib *lib, const char *rules, struct buf *error)
+/* error NULL: nobody asks why. ERR_NOMEM, ERR_IO. */
+static enum err run_in(const struct nft_lib *lib, struct nft_ctx *ctx, struct span rules,
+                       struct buf *error)
+{
+    struct buf text = {0};
+    enum err e = buf_append(&text, rules);
+    if (e == ERR_OK)
+        e = buf_append_byte(&text, '\0');
+    if (e == ERR_OK && lib->run(ctx, (const char *)buf_span(&text).p) != 0)
+        e = error == NULL ? ERR_IO : explain(lib->get_error(ctx), error);
+    buf_deinit(&text);
+    return e;
+}
+
+static enum err run(const struct nft_lib *lib, struct span rules, struct buf *error)
 {
     struct nft_ctx *ctx = lib->ctx_new(NFT_CTX_DEFAULT);
     if (ctx == NULL)
         return ERR_NOMEM;
-    enum err e = ERR_OK;
-    if (lib->buffer_error(ctx) != 0 || lib->buffer_output(ctx) != 0)
-        e = ERR_NOMEM;
-    else if (lib->run(ctx, rules) != 0)
-        e = explain(lib->get_error(ctx), error);
+    enum err e = ERR_NOMEM;
+    if (lib->buffer_error(ctx) == 0 && lib->buffer_output(ctx) == 0)
+        e = run_in(lib, ctx, rules, error);
     lib->ctx_free(ctx);
     return e;
 }
 
-enum err redirect_install(struct span rules, struct buf *error)
+enum err redirect_install(struct span first, struct span rules, struct buf *error)
 {
     static struct nft_lib lib;
-    struct buf text = {0};
     enum err e = check_kernel(error);
     if (e == ERR_OK)
         e = load(&lib, error);
-    if (e == ERR_OK)
-        e = buf_append(&text, rules);
-    if (e == ERR_OK)
-        e = buf_append_byte(&text, '\0');
-    if (e == ERR_OK)
-        e = run(&lib, (const char *)buf_span(&text).p, error);
-    buf_deinit(&text);
-    return e;
+    if (e != ERR_OK)
+        return e;
+    /* Asked before, because a transaction that fails costs a grace period, too. */
+    if (first.n != 0 && run(&lib, SPAN_LIT("list table " REDIRECT_TABLE), NULL) == ERR_IO &&
+        run(&lib, first, NULL) == ERR_OK)
+        return ERR_OK;
+    return run(&lib, rules, error);
 }

@@ -14,8 +14,10 @@
 
 #include "base/buf.h"
 
-/* rules: what redirect_rules_write() wrote. ERR_IO: *ret_error (appended) says what is missing and
+/* rules: what redirect_rules_write() wrote; first: what redirect_rules_write_first() wrote, tried
+ * before it, or SPAN_NONE. ERR_IO: *ret_error (appended) says what is missing and
  * what would mend it; nothing was changed. ERR_NOMEM. */
-enum err redirect_install(struct span rules, struct buf *ret_error) ATTR_MUST_USE;
+enum err redirect_install(struct span first, struct span rules,
+                          struct buf *ret_error) ATTR_MUST_USE;
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define TABLE "inet bulkhead"
-
 /* Priorities in the output hook. Chains of type nat stand in order among themselves; the kernel
  * does all of their work at -100, so a filter before that sees where the application wanted to go,
  * one behind it where the connection really goes. */
@@ -110,11 +108,9 @@ static enum err put_enforce_chains(const struct redirect_rules *r, struct buf *o
     return e == ERR_OK ? put_enforce(r, out, redirected, ARRAY_LEN(redirected)) : e;
 }
 
-enum err redirect_rules_write(const struct redirect_rules *r, struct buf *out)
+static enum err put_table(const struct redirect_rules *r, struct buf *out)
 {
-    enum err e = redirect_rules_remove(out);
-    if (e == ERR_OK)
-        e = buf_printf(out, "table " TABLE " {\n");
+    enum err e = buf_printf(out, "table " REDIRECT_TABLE " {\n");
     if (e == ERR_OK)
         e = put_redirect(r, out);
     if (e == ERR_OK && r->enforce)
@@ -122,10 +118,22 @@ enum err redirect_rules_write(const struct redirect_rules *r, struct buf *out)
     return e == ERR_OK ? buf_printf(out, "}\n") : e;
 }
 
+enum err redirect_rules_write(const struct redirect_rules *r, struct buf *out)
+{
+    enum err e = redirect_rules_remove(out);
+    return e == ERR_OK ? put_table(r, out) : e;
+}
+
+enum err redirect_rules_write_first(const struct redirect_rules *r, struct buf *out)
+{
+    enum err e = buf_printf(out, "create table " REDIRECT_TABLE "\n");
+    return e == ERR_OK ? put_table(r, out) : e;
+}
+
 /* To delete what is not there is an error; to add what is there is none. */
 enum err redirect_rules_remove(struct buf *out)
 {
-    return buf_printf(out, "add table " TABLE "\ndelete table " TABLE "\n");
+    return buf_printf(out, "add table " REDIRECT_TABLE "\ndelete table " REDIRECT_TABLE "\n");
 }
 
 bool redirect_rules_exempt(const struct redirect_rules *r, uint32_t uid)

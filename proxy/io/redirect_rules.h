@@ -17,6 +17,8 @@
 
 #include "base/buf.h"
 
+#define REDIRECT_TABLE "inet bulkhead"
+
 struct redirect_ports {
     const uint16_t *p; /* borrowed */
     unsigned n;
@@ -35,6 +37,10 @@ struct redirect_rules {
 
 /* Append the transaction. ERR_NOMEM. */
 enum err redirect_rules_write(const struct redirect_rules *r, struct buf *out) ATTR_MUST_USE;
+/* The same for a network namespace that has no such table; where there is one the kernel refuses it
+ * and changes nothing. What is deleted costs a grace period of the kernel (some 10 ms), so a pod's
+ * first installation, which is nearly every one, does without. ERR_NOMEM. */
+enum err redirect_rules_write_first(const struct redirect_rules *r, struct buf *out) ATTR_MUST_USE;
 /* Append the transaction that removes it; it does not mind if there is nothing. ERR_NOMEM. */
 enum err redirect_rules_remove(struct buf *out) ATTR_MUST_USE;
 /* Is uid one of the exempt users? */

@@ -22,6 +22,14 @@ static void expect(const struct redirect_rules *r, const char *want)
     assert_string_equal(text, want);
     free(text);
     buf_deinit(&out);
+    /* The first one in a pod differs in its beginning alone: nothing is deleted. */
+    static const char begin[] = "create table inet bulkhead\n";
+    assert_int_equal(redirect_rules_write_first(r, &out), ERR_OK);
+    text = support_string(buf_span(&out));
+    assert_int_equal(strncmp(text, begin, sizeof begin - 1), 0);
+    assert_string_equal(text + sizeof begin - 1, strstr(want, "table inet bulkhead {"));
+    free(text);
+    buf_deinit(&out);
 }
 
 #define HEAD                                                                                       \
