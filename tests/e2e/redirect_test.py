@@ -12,6 +12,7 @@ import unittest
 
 import pods
 import stack as real
+from inject_pods import certificate
 
 INTERCEPT = ("--intercept-listen", "127.0.0.1:15379,[::1]:15379")
 ETCDCTL = {"ETCDCTL_API": "3"}
@@ -70,6 +71,15 @@ try:
     print('open')
 except OSError as e:
     print(errno.errorcode.get(e.errno, e))
+"""
+# A NATS client with TLS, as far as its first PING.
+NATS_TLS = """
+import socket, ssl, sys
+s = socket.create_connection((sys.argv[1], 4222), 30)
+assert b'"tls_required":true' in s.makefile('rb', 0).readline()
+s = ssl.create_default_context(cafile=sys.argv[2]).wrap_socket(s, server_hostname=sys.argv[1])
+s.sendall(b'CONNECT {"verbose":false}\\r\\nPING\\r\\n')
+print(s.makefile('r').readline().strip())
 """
 # --first: what there is is removed before each. From fork to the end of the program's standard output's first line, or of the program.
 TIMES = """
@@ -335,6 +345,21 @@ class Redirect(unittest.TestCase):
             done = self.pod.run("app", ["openssl", "s_client", "-connect", f"{self.pod.store}:{port}"], stdin="")
             self.assertNotEqual(0, done.returncode)
             sidecar.until(lambda: fix in sidecar.log(), f"the log names {fix}")
+
+    def test_tls_is_taken_where_the_sidecar_has_the_stores_names(self):
+        """The application believes a certificate for the address that it dials; the stores behind stay plain."""
+        cert, key = certificate(self.stack.directory, "stores", f"IP:{self.pod.store},IP:{self.pod.store6}")
+        os.chmod(cert, 0o644)
+        os.chown(key, pods.SIDECAR_UID, pods.SIDECAR_UID)
+        self.pod.redirect("--enforce")
+        sidecar = self.pod.sidecar(*INTERCEPT, *(f"--{plane}-listen-{what}={path}" for plane in ("etcd", "nats")
+                                                 for what, path in (("cert", cert), ("key", key))))
+        put = [self.pod.program("etcdctl"), "--cacert", cert, "put", "k", "v", "--endpoints"]
+        for host in (self.pod.store, f"[{self.pod.store6}]"):
+            self.assertEqual("OK\n", self.pod.run("app", [*put, f"https://{host}:2379"], env=ETCDCTL).stdout, host)
+        self.assertIn(f"bh/d/{self.pod.namespace}.k", self.cluster.stored())
+        self.assertEqual("PONG\n", self.pod.must("app", ["/usr/bin/python3", "-c", NATS_TLS, self.pod.store, cert]))
+        self.assertEqual(1, sidecar.metric('bulkhead_intercepted_total{plane="nats"}'))
 
     def test_a_pod_without_ipv6(self):
         self.pod.must("root", ["sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"])
