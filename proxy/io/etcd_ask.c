@@ -41,13 +41,7 @@ enum err etcd_ask_begin(struct etcd_ask *a)
 static size_t write_head(const struct etcd_ask *a, const struct h2_client *client,
                          struct span method, nghttp2_nv *nv)
 {
-    size_t n = 0;
-    nv[n++] = h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":path"), method, 0);
-    nv[n++] = h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0);
-    nv[n++] = h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0);
-    nv[n++] = h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0);
+    size_t n = h2_client_grpc_fields(client, method, nv);
     nv[n++] = h2_nv(SPAN_LIT("user-agent"), SPAN_LIT("bulkhead/" BULKHEAD_VERSION), 0);
     if (a->handler->wants_leader)
         nv[n++] = h2_nv(SPAN_LIT("hasleader"), SPAN_LIT("true"), 0);

@@ -136,13 +136,7 @@ void etcd_head_unknown(struct span path, char *text, size_t size)
 static size_t write_request(const struct etcd_stream *s, const struct h2_client *client,
                             struct span method, const char *timeout, nghttp2_nv *nv)
 {
-    size_t n = 0;
-    nv[n++] = h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":scheme"), h2_client_scheme(client), 0);
-    nv[n++] = h2_nv(SPAN_LIT(":path"), method, 0);
-    nv[n++] = h2_nv(SPAN_LIT(":authority"), span_str(client->authority), 0);
-    nv[n++] = h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0);
-    nv[n++] = h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0);
+    size_t n = h2_client_grpc_fields(client, method, nv);
     nv[n++] = h2_nv(SPAN_LIT("grpc-accept-encoding"), SPAN_LIT("identity"), 0);
     /* Every value of a timeout is another one: it would only push better entries out of the table.
      */

@@ -18,7 +18,8 @@
 #include "io/etcd_stream.h"
 #include "wire/http1.h"
 
-enum { ETCD_HEAD_OWN_FIELDS = 9 };
+/* and grpc-accept-encoding or user-agent, grpc-timeout or hasleader, token */
+enum { ETCD_HEAD_OWN_FIELDS = H2_CLIENT_GRPC_FIELDS + 3 };
 
 struct etcd_head {
     const struct etcd_route *route; /* NULL: unknown */

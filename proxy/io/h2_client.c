@@ -376,6 +376,21 @@ static int move(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *f
     return e;
 }
 
+size_t h2_client_grpc_fields(const struct h2_client *c, struct span method, nghttp2_nv *nv)
+{
+    /* etcd takes the client's identity from TLS only with https. */
+    struct span scheme = c->addr.scheme == ADDR_HTTPS ? SPAN_LIT("https") : SPAN_LIT("http");
+    size_t n = 0;
+    nv[n++] = h2_nv(SPAN_LIT(":method"), SPAN_LIT("POST"), 0);
+    nv[n++] = h2_nv(SPAN_LIT(":scheme"), scheme, 0);
+    nv[n++] = h2_nv(SPAN_LIT(":path"), method, 0);
+    nv[n++] = h2_nv(SPAN_LIT(":authority"), span_str(c->authority), 0);
+    nv[n++] = h2_nv(SPAN_LIT("te"), SPAN_LIT("trailers"), 0);
+    nv[n++] = h2_nv(SPAN_LIT("content-type"), SPAN_LIT("application/grpc"), 0);
+    CHECK(n == H2_CLIENT_GRPC_FIELDS);
+    return n;
+}
+
 enum err h2_client_request(struct h2_client *c, struct h2_up_stream *s, const nghttp2_nv *nv,
                            size_t n)
 {

@@ -71,11 +71,10 @@ struct h2_client {
     const char *why; /* static text; NULL: status says */
 };
 
-/* The pseudo-header: etcd takes the client's identity from TLS only with https. */
-static inline struct span h2_client_scheme(const struct h2_client *c)
-{
-    return c->addr.scheme == ADDR_HTTPS ? SPAN_LIT("https") : SPAN_LIT("http");
-}
+/* The fields that every gRPC request begins with; returns how many, H2_CLIENT_GRPC_FIELDS. Borrows
+ * c and method. */
+enum { H2_CLIENT_GRPC_FIELDS = 6 };
+size_t h2_client_grpc_fields(const struct h2_client *c, struct span method, nghttp2_nv *nv);
 
 /* Dial addr; on_usable or on_gone follows, never before this has returned. Puts it into *list. */
 enum err h2_client_open(struct h2_hub *hub, const struct addr *addr,

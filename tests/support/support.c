@@ -26,6 +26,12 @@ void support_span_equal(struct span got, struct span want, const char *file, int
     _fail(file, line);
 }
 
+void support_fill(struct buf *out)
+{
+    while (out->tail < out->cap || out->cap == 0)
+        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
+}
+
 char *support_string(struct span s)
 {
     char *text = calloc(1, s.n + 1);

@@ -11,12 +11,16 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/rng.h"
 #include "base/span.h"
 
 /* Fails the running test, showing both as escaped text, unless they are equal. */
 #define assert_span_equal(got, want) support_span_equal((got), (want), __FILE__, __LINE__)
 void support_span_equal(struct span got, struct span want, const char *file, int line);
+
+/* Appends until there is no room for one byte more. */
+void support_fill(struct buf *out);
 
 /* A copy of s as a string; free it. */
 char *support_string(struct span s);

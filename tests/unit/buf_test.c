@@ -139,20 +139,13 @@ static void any_order_of_calls_keeps_the_bytes(void **state)
     buf_deinit(&b);
 }
 
-/* A buf without room for one byte more. */
-static void fill(struct buf *out)
-{
-    while (out->tail < out->cap || out->cap == 0)
-        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
-}
-
 static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
 {
     (void)state;
     if (!alloc_fail_works)
         skip();
     struct buf out = {0};
-    fill(&out);
+    support_fill(&out);
     buf_consume(&out, 3);
     size_t before = buf_len(&out);
     for (unsigned i = 0; i < 4; i++) {

@@ -168,13 +168,6 @@ static void registry_keys_are_the_layout(void **state)
     buf_deinit(&out);
 }
 
-/* A buf without room for one byte more. */
-static void fill(struct buf *out)
-{
-    while (out->tail < out->cap || out->cap == 0)
-        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
-}
-
 static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
 {
     (void)state;
@@ -183,7 +176,7 @@ static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
     struct ns_path path = path_of("a");
     struct key_map m = map_of("bh/", "a");
     struct buf out = {0};
-    fill(&out);
+    support_fill(&out);
     size_t before = buf_len(&out);
     for (unsigned i = 0; i < 6; i++) {
         enum err e = ERR_OK;

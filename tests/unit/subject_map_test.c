@@ -332,13 +332,6 @@ static void only_subjects_of_the_slices_are_stripped(void **state)
     }
 }
 
-/* A buf without room for one byte more. */
-static void fill(struct buf *out)
-{
-    while (out->tail < out->cap || out->cap == 0)
-        assert_int_equal(buf_append_byte(out, 'x'), ERR_OK);
-}
-
 static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
 {
     (void)state;
@@ -346,7 +339,7 @@ static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
         skip();
     struct subject_map m = map_of("a/b");
     struct buf out = {0};
-    fill(&out);
+    support_fill(&out);
     size_t before = buf_len(&out);
     for (unsigned slice = 0; slice < 2; slice++) {
         alloc_fail_at = 1;
