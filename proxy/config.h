@@ -101,6 +101,7 @@ struct config {
      */
     struct config_tls etcd_tls, nats_tls;
     bool nats_tls_first;                        /* TLS stands before the server's INFO */
+    unsigned nats_control_line;                 /* the NATS servers' max_control_line, bytes */
     struct config_addrs health_listen;          /* at most one; default none */
     struct config_addrs admin_listen;           /* the same; loopback or a unix socket */
     struct config_addrs intercept_listen;       /* loopback, one port; default none */

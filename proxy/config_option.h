@@ -86,6 +86,7 @@ enum err config_set_text(struct config_loader *l, enum option o, char *to, size_
 /* config_tls.c: setters, and what must fit together. */
 enum err config_set_tls(struct config_loader *l, enum option o);
 enum err config_set_nats_tls(struct config_loader *l, enum option o);
+enum err config_set_control_line(struct config_loader *l, enum option o);
 enum err config_check_tls(struct config_loader *l);
 /* config_pod.c: setters of what a pod needs, and what must fit together. */
 enum err config_set_intercept_listen(struct config_loader *l, enum option o);

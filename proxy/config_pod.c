@@ -60,6 +60,17 @@ enum err config_set_timeout_ms(struct config_loader *l, enum option o)
     return take_ms(l, o, LIMIT_DRAIN_MAX_MS, &l->c->timeout_ms);
 }
 
+/* Not of a pod, but a number with a least value. */
+enum err config_set_control_line(struct config_loader *l, enum option o)
+{
+    static const uint64_t range[2] = {LIMIT_NATS_CONTROL_LINE, LIMIT_NATS_CONTROL_LINE_MAX};
+    uint64_t n;
+    enum err e = take_number(l, o, l->value[o].item[0], range, &n);
+    if (e == ERR_OK)
+        l->c->nats_control_line = (unsigned)n;
+    return e;
+}
+
 enum err config_set_drain_mode(struct config_loader *l, enum option o)
 {
     struct span item = l->value[o].item[0];

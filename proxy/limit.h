@@ -84,8 +84,11 @@ enum {
     /* A read whose revision is compacted before its last page begins anew so often. */
     LIMIT_GATHER_TRIES = 4,
 
-    /* NATS: the server's default max_control_line; the mapped line must fit too. */
+    /* NATS: the server's default max_control_line; the mapped line must fit too. Servers that allow
+     * more do not say so: --nats-max-control-line does. Subject and reply of a MSG line come out of
+     * one line, its sid out of another: together they stay below the next. */
     LIMIT_NATS_CONTROL_LINE = 4096,
+    LIMIT_NATS_CONTROL_LINE_MAX = 32000,
     /* CONNECT and INFO lines, and all lines of the server: INFO of a large cluster is long, and a
      * MSG line holds a subject, a reply and a sid that came in different lines. */
     LIMIT_NATS_INFO_LINE = 64 * 1024,

@@ -121,6 +121,7 @@ static struct nats_plane_options nats_options(const struct config *c)
         .files = nats_files(c),
         .tls = tls_names(&c->nats_tls),
         .tls_first = c->nats_tls_first,
+        .control_line = c->nats_control_line,
         .upstream = c->nats_upstream.a,
         .upstreams = c->nats_upstream.n,
         .listen = c->nats_listen.a,

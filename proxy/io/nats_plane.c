@@ -208,6 +208,7 @@ static void set_server(struct nats_plane *p, const struct nats_plane_options *o,
     ns->learner = server;
     ns->tls_up = server->addr->scheme == ADDR_TLS || o->tls_first;
     ns->tls_up_first = o->tls_first;
+    ns->control_line = o->control_line;
     ns->tls_app = o->tls.listen_cert != NULL && *o->tls.listen_cert != '\0';
     if (i != 0)
         ns->map = first->ns.map;

@@ -30,7 +30,8 @@ struct nats_plane_options {
     const char *user, *password, *token; /* for upstream; "" = what the upstream's URL says */
     struct nats_auth_files files;        /* instead of them */
     struct tls_names tls;
-    bool tls_first; /* TLS stands before the server's INFO, as its handshake_first asks */
+    bool tls_first;        /* TLS stands before the server's INFO, as its handshake_first asks */
+    unsigned control_line; /* the servers' max_control_line; 0: their default */
     const struct addr *upstream; /* tried in turn */
     unsigned upstreams;
     const struct addr *listen;

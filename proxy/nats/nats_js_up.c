@@ -73,7 +73,7 @@ enum err js_publish(struct nats_session *s, struct span subject, struct span rep
         .reply = reply,
         .payload_text = span_of(size, (size_t)snprintf(size, sizeof size, "%zu", body.n)),
     };
-    if (nats_write_pub_bytes(SPAN_NONE, &line) > LIMIT_NATS_CONTROL_LINE)
+    if (nats_write_pub_bytes(SPAN_NONE, &line) > nats_line_max(s))
         return ERR_NATS_CONTROL_LINE;
     struct buf *out = nats_voice(s, SIDE_UP);
     enum err e = nats_write_pub(out, SPAN_NONE, &line);
@@ -216,7 +216,7 @@ static enum err write_out(struct nats_session *s, const struct nats_line *l, str
     line.reply = buf_span(&x->reply);
     if (x->is_whole)
         line.payload_text = span_of(sizes, (size_t)snprintf(sizes, sizeof sizes, "%zu", n));
-    if (nats_write_pub_bytes(SPAN_NONE, &line) > LIMIT_NATS_CONTROL_LINE)
+    if (nats_write_pub_bytes(SPAN_NONE, &line) > nats_line_max(s))
         return ERR_NATS_CONTROL_LINE;
     struct buf *out = &s->out[SIDE_UP];
     enum err e = nats_write_pub(out, SPAN_NONE, &line);
@@ -348,7 +348,7 @@ static enum err acknowledge(struct nats_session *s, const struct nats_line *l, s
     line.subject = buf_span(subject);
     enum err e = js_subject_event(s->ns, l->reply, &reply);
     line.reply = buf_span(&reply);
-    if (e == ERR_OK && nats_write_pub_bytes(SPAN_NONE, &line) > LIMIT_NATS_CONTROL_LINE)
+    if (e == ERR_OK && nats_write_pub_bytes(SPAN_NONE, &line) > nats_line_max(s))
         e = ERR_NATS_CONTROL_LINE;
     if (e == ERR_OK)
         e = nats_write_pub(&s->out[SIDE_UP], SPAN_NONE, &line);

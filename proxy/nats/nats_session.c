@@ -42,6 +42,7 @@ enum err nats_session_new(const struct nats_ns *ns, struct nats_session **ret_se
     if (s == NULL)
         return ERR_NOMEM;
     s->ns = ns;
+    s->flow[SIDE_APP].reader.line_max = ns->control_line;
     s->state = NATS_WAIT_INFO;
     s->verbose = true;
     s->echo = true;

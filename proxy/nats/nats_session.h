@@ -50,9 +50,10 @@ struct nats_ns {
     /* Told of the servers that INFO names, a JSON array; NULL: nobody wants to know. */
     void (*learn)(void *learner, struct span urls);
     void *learner;
-    bool tls_up;       /* we want TLS with the server, whether it demands it or not */
-    bool tls_up_first; /* and it stands before INFO */
-    bool tls_app;      /* applications speak TLS, from INFO on */
+    uint32_t control_line; /* the longest line of an application, mapped or not; 0: 4096 */
+    bool tls_up;           /* we want TLS with the server, whether it demands it or not */
+    bool tls_up_first;     /* and it stands before INFO */
+    bool tls_app;          /* applications speak TLS, from INFO on */
 };
 
 struct nats_session; /* sizes matter: 5,000 idle ones must stay small */

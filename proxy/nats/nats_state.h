@@ -16,6 +16,7 @@
 #define NATS_NATS_STATE_H
 
 #include "base/attr.h"
+#include "limit.h"
 #include "nats/nats_info.h"
 #include "nats/nats_oks.h"
 #include "nats/nats_session.h"
@@ -77,6 +78,12 @@ static inline bool nats_ignores_unknown(const struct nats_session *s)
 static inline bool nats_is_in_table(const struct nats_session *s)
 {
     return s->server_minor <= NATS_MINOR_OF_TABLE;
+}
+
+/* The longest line that the server takes, and the application may say. */
+static inline size_t nats_line_max(const struct nats_session *s)
+{
+    return s->ns->control_line != 0 ? s->ns->control_line : LIMIT_NATS_CONTROL_LINE;
 }
 
 /* A payload is on its way to side. */

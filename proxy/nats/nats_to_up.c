@@ -129,7 +129,7 @@ static enum err publish(struct nats_session *s, const struct nats_line *l, struc
         return ERR_NATS_PAYLOAD;
     if (l->op == NATS_OP_HPUB && !(s->headers && s->server_headers))
         return ERR_NATS_HEADERS;
-    if (nats_write_pub_bytes(subject_map_pub_prefix(&s->ns->map), l) > LIMIT_NATS_CONTROL_LINE)
+    if (nats_write_pub_bytes(subject_map_pub_prefix(&s->ns->map), l) > nats_line_max(s))
         return ERR_NATS_CONTROL_LINE;
     size_t want = nats_js_wants_of_app(s, l);
     if (want > in->n)
@@ -156,7 +156,7 @@ static enum err write_sub(struct nats_session *s, const struct nats_line *l,
         .letter = nats_letter(slice),
         .sid = l->sid,
     };
-    if (e == ERR_OK && nats_write_sub_bytes(&line) > LIMIT_NATS_CONTROL_LINE)
+    if (e == ERR_OK && nats_write_sub_bytes(&line) > nats_line_max(s))
         e = ERR_NATS_CONTROL_LINE;
     if (e == ERR_OK)
         e = nats_write_sub(&s->out[SIDE_UP], &line);
@@ -190,7 +190,7 @@ static enum err write_event_sub(struct nats_session *s, const struct nats_line *
                                  .queue = buf_span(&group),
                                  .letter = nats_letter(NATS_SLICE_JS_EVENTS),
                                  .sid = l->sid};
-    if (e == ERR_OK && nats_write_sub_bytes(&line) > LIMIT_NATS_CONTROL_LINE)
+    if (e == ERR_OK && nats_write_sub_bytes(&line) > nats_line_max(s))
         e = ERR_NATS_CONTROL_LINE;
     if (e == ERR_OK)
         e = nats_write_sub(&s->out[SIDE_UP], &line);
@@ -259,7 +259,7 @@ enum err nats_unsub_slices(struct nats_session *s, unsigned slices, struct span 
 
 static enum err unsubscribe(struct nats_session *s, const struct nats_line *l)
 {
-    if (nats_write_unsub_bytes(l->sid, l->max) > LIMIT_NATS_CONTROL_LINE)
+    if (nats_write_unsub_bytes(l->sid, l->max) > nats_line_max(s))
         return ERR_NATS_CONTROL_LINE;
     struct nats_sub *sub = nats_subs_find(&s->subs, l->sid);
     if (sub == NULL || sub->slices == 0)

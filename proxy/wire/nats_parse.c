@@ -86,7 +86,8 @@ static struct span without_cr(struct span line)
 }
 
 /* For a line that has ended or not: is its verb one, and is it short enough? */
-static enum err check_head(enum nats_from from, struct span line, bool ended)
+static enum err check_head(const struct nats_reader *r, enum nats_from from, struct span line,
+                           bool ended)
 {
     bool more = false;
     const struct verb *v = find_verb(from, line, &more);
@@ -94,7 +95,8 @@ static enum err check_head(enum nats_from from, struct span line, bool ended)
         return ERR_NATS_UNKNOWN_OP;
     bool is_long = from == NATS_FROM_SERVER ||
                    (v != NULL && (v->op == NATS_OP_CONNECT || v->op == NATS_OP_INFO));
-    size_t max = is_long ? LIMIT_NATS_INFO_LINE : LIMIT_NATS_CONTROL_LINE;
+    size_t short_max = r->line_max != 0 ? r->line_max : LIMIT_NATS_CONTROL_LINE;
+    size_t max = is_long ? LIMIT_NATS_INFO_LINE : short_max;
     return without_cr(line).n > max ? ERR_NATS_CONTROL_LINE : ERR_OK;
 }
 
@@ -114,9 +116,9 @@ bool nats_reader_next(struct nats_reader *r, enum nats_from from, struct span *i
             return false;
         CHECK(r->partial.data != NULL);
         line = buf_span(&r->partial);
-        *ret_error = check_head(from, line, lf != NULL);
+        *ret_error = check_head(r, from, line, lf != NULL);
     } else if (line.n > LIMIT_NATS_CONTROL_LINE) {
-        *ret_error = check_head(from, line, true);
+        *ret_error = check_head(r, from, line, true);
     }
     if (*ret_error != ERR_OK)
         return false;

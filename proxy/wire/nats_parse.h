@@ -47,6 +47,7 @@ struct nats_line {
 
 struct nats_reader {
     struct buf partial; /* a line that has not ended */
+    uint32_t line_max;  /* of a client's lines, but CONNECT; 0: LIMIT_NATS_CONTROL_LINE */
 };
 
 /*

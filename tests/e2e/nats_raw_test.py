@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The NATS protocol byte by byte: what a tenant reads and writes, and what the shared server sees."""
 
+import json
 import os
 import unittest
 
@@ -35,6 +36,39 @@ class NatsRaw(cases.Shared):
         for name in ("server_id", "version", "max_payload", "headers", "proto"):
             self.assertEqual(upstream.info[name], info[name], name)
         upstream.close()
+
+    def test_control_lines_as_long_as_the_server_takes_them(self):
+        """The servers do not say how long that is: the option does. Without it a longer line ends its own connection only."""
+        path = self.stack.path("long-lines.conf")
+        with open(path, "w") as f:
+            f.write("max_control_line: 16384\n")
+        bus = self.stack.nats("long-lines", extra=("-c", path, "-js", "-sd", self.stack.path("long-lines-js")))
+        told = self.stack.sidecar("a", nats=bus, args=("--nats-max-control-line", "16384"))
+        untold = self.stack.sidecar("a", nats=bus)
+        long = "x" * 7000
+        c = self.raw(told)
+        c.subscribe(long + ".>", "1")
+        c.subscribe("_INBOX.js", "2")
+        c.publish(f"{long}.y", b"one", "_INBOX." + long)
+        c.publish("$JS.API.STREAM.CREATE.S", b'{"name":"S","subjects":["%s.>"],"storage":"memory"}' % long.encode(), "_INBOX.js")
+        while len(c.messages) < 2:
+            c.next()
+        self.assertEqual((f"{long}.y", "_INBOX." + long, b"one"), (c.messages[0].subject, c.messages[0].reply, c.messages[0].payload))
+        self.assertEqual([long + ".>"], json.loads(c.messages[1].payload)["config"]["subjects"])
+        other = self.raw(untold)
+        for line in (f"SUB {long} 1\r\n", f"PUB {long} 0\r\n\r\n"):
+            ends = self.raw(untold)
+            ends.flush()
+            ends.send(line)
+            self.assertEqual([b"-ERR 'Maximum Control Line Exceeded'"], ends.until_closed())
+        other.flush()
+        self.assertIn("--nats-max-control-line", untold.log())
+        # Longer than the server takes: it says so itself, and ends that connection.
+        over = self.raw(told)
+        over.flush()
+        over.send(f"SUB {'x' * 16380} 1\r\n")
+        self.assertEqual([b"-ERR 'Maximum Control Line Exceeded'"], over.until_closed())
+        c.flush()
 
     def test_layout_of_every_kind_of_subject(self):
         monitor = self.monitor()

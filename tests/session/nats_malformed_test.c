@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "limit.h"
 #include "session/nats_transcript.h"
 
 struct row {
@@ -259,8 +260,8 @@ static void a_verb_that_is_left_halfway_ends_at_once(void **state)
             }
 }
 
-/* A line of n bytes, end not counted, and what becomes of it. */
-static void say_long(const char *head, size_t n, const char *tail, enum err error)
+/* A line of n bytes, end not counted, and what becomes of it where the option says max. */
+static void say_where(uint32_t max, const char *head, size_t n, const char *tail, enum err error)
 {
     struct buf line = {0};
     assert_int_equal(buf_append(&line, span_str(head)), ERR_OK);
@@ -273,6 +274,7 @@ static void say_long(const char *head, size_t n, const char *tail, enum err erro
         static const struct step hello[] = {HELLO};
         struct stage t;
         stage_open(&t, "a");
+        t.ns.control_line = max;
         assert_int_equal(nats_session_new(&t.ns, &t.session), ERR_OK);
         for (size_t i = 0; i < ARRAY_LEN(hello); i++)
             stage_step(&t, &hello[i], 0, &rng);
@@ -283,6 +285,27 @@ static void say_long(const char *head, size_t n, const char *tail, enum err erro
         stage_close(&t);
     }
     buf_deinit(&line);
+}
+
+static void say_long(const char *head, size_t n, const char *tail, enum err error)
+{
+    say_where(0, head, n, tail, error);
+}
+
+static void control_lines_end_where_the_option_says(void **state)
+{
+    (void)state;
+    size_t prefix = strlen("bh.e.a.~.~.~.") + 1;
+    say_where(9000, "SUB ", 9000 - prefix, " 1", ERR_OK);
+    say_where(9000, "SUB ", 9000 - prefix + 1, " 1", ERR_NATS_CONTROL_LINE);
+    say_where(9000, "PUB ", 9000 - prefix + 1, " 0", ERR_OK);
+    say_where(9000, "PUB ", 9000 - prefix + 2, " 0", ERR_NATS_CONTROL_LINE);
+    say_where(9000, "PUB ", 9001, " 0", ERR_NATS_CONTROL_LINE);
+    say_where(9000, "UNSUB ", 8999, "", ERR_OK);
+    say_where(9000, "PING ", 9001, "", ERR_NATS_CONTROL_LINE);
+    say_where(9000, "CONNECT {\"name\":\"", 65536, "\"}", ERR_OK);
+    say_where(LIMIT_NATS_CONTROL_LINE_MAX, "SUB ", LIMIT_NATS_CONTROL_LINE_MAX - prefix, " 1",
+              ERR_OK);
 }
 
 static void control_lines_end_at_4096_bytes_mapped(void **state)
@@ -357,6 +380,7 @@ int main(void)
         cmocka_unit_test(every_malformed_line_ends_as_on_the_server),
         cmocka_unit_test(a_verb_that_is_left_halfway_ends_at_once),
         cmocka_unit_test(control_lines_end_at_4096_bytes_mapped),
+        cmocka_unit_test(control_lines_end_where_the_option_says),
         cmocka_unit_test(a_line_without_end_is_refused_while_it_comes),
         cmocka_unit_test(header_messages_need_both_sides_to_know_headers),
         cmocka_unit_test(an_upstream_that_is_not_nats_ends_with_a_word),

@@ -236,6 +236,10 @@ static const struct {
      "--max-connections \"-1\": a whole number from 0 to 8192 is possible"},
     {{.argv = {UP, "--max-connections", "8193"}},
      "--max-connections \"8193\": a whole number from 0 to 8192 is possible"},
+    {{.argv = {UP, "--nats-max-control-line", "4095"}},
+     "--nats-max-control-line \"4095\": a whole number from 4096 to 32000 is possible"},
+    {{.argv = {UP, "--nats-max-control-line", "32001"}},
+     "--nats-max-control-line \"32001\": a whole number from 4096 to 32000 is possible"},
     {{.argv = {UP, "--drain-ms", "5s"}},
      "--drain-ms \"5s\": a whole number from 0 to 3600000 is possible"},
     {{.argv = {UP, "--ready-fd", "x"}},
@@ -322,6 +326,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_span_equal(config.streams.item[0], SPAN_LIT("OBJ_*"));
     assert_span_equal(config.streams.item[1], SPAN_LIT("*-kv-events"));
     assert_int_equal(config.max_connections, LIMIT_CONNECTIONS);
+    assert_int_equal(config.nats_control_line, 4096);
     assert_int_equal(config.drain_ms, 1500);
     assert_false(config.drain_is_classic);
     assert_int_equal(config.intercept_listen.n, 0);
@@ -446,7 +451,8 @@ static void the_file_says_everything_that_flags_can_say(void **state)
         .argv = {"--config", "FILE"},
         .file = "\xef\xbb\xbf{\"namespace\": \"a/b\", \"etcd-upstream\": [\"e1\", \"http://e2:5\"],"
                 "\"nats-upstream\": \"nats://u:p@n1,n2\", \"nats-listen\": \"unix:/x\","
-                "\"health-listen\": \":9090\", \"max-connections\": 7, \"drain-ms\": 0,"
+                "\"health-listen\": \":9090\", \"max-connections\": 7, \"nats-max-control-line\": "
+                "8192, \"drain-ms\": 0,"
                 "\"view-requests\": [\"a.>\", \"b,c\"], \"log-format\": \"json\","
                 "\"nats-user\": \"u\", \"nats-password\": \"p\"}\n"};
     assert_int_equal(load(&one), ERR_OK);
@@ -458,6 +464,7 @@ static void the_file_says_everything_that_flags_can_say(void **state)
     assert_int_equal(config.nats_listen.a[0].kind, ADDR_UNIX);
     assert_int_equal(config.health_listen.n, 1);
     assert_int_equal(config.max_connections, 7);
+    assert_int_equal(config.nats_control_line, 8192);
     assert_int_equal(config.drain_ms, 0);
     assert_int_equal(config.requests.n, 2);
     assert_span_equal(config.requests.item[1], SPAN_LIT("b,c"));
