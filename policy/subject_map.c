@@ -144,26 +144,37 @@ bool subject_map_is_view_event(const struct subject_map *m, struct span filter)
     return m->sees_below && is_in_events(m, filter);
 }
 
-static bool hears_requests(const struct subject_map *m, struct span filter)
+static bool overlaps(const struct span *patterns, unsigned n, struct span filter)
 {
-    for (unsigned i = 0; i < m->request_patterns; i++)
-        if (subject_pattern_overlaps(m->requests[i], filter))
+    for (unsigned i = 0; i < n; i++)
+        if (subject_pattern_overlaps(patterns[i], filter))
             return true;
     return false;
+}
+
+/* What a push consumer delivers wakes only for literal subscriptions. Where it is awake a wildcard
+ * hears it, too, on a server of one's own; so it does in view own. */
+static bool hears_deliveries(const struct subject_map *m, struct span filter, bool is_literal)
+{
+    if (m->slice[SUBJECT_DELIVERY].n == 0)
+        return false;
+    if (is_literal || m->sees_below)
+        return is_literal && is_in_events(m, filter);
+    return overlaps(m->events, m->event_patterns, filter);
 }
 
 unsigned subject_map_sub_slices(const struct subject_map *m, struct span filter)
 {
     enum { OWN = 1 << SUBJECT_EVENTS, DOWN = 1 << SUBJECT_REQUESTS };
-    bool literal = subject_is_literal(filter), requests = hears_requests(m, filter);
+    bool literal = subject_is_literal(filter),
+         requests = overlaps(m->requests, m->request_patterns, filter);
     /* A wildcard never listens to an ancestor. */
     if (literal && requests)
         return (1u << m->slices) - 1;
     unsigned slices = OWN | (requests ? DOWN : 0u);
-    if (!is_in_events(m, filter))
-        return slices;
-    bool hears = literal && m->slice[SUBJECT_DELIVERY].n != 0;
-    return slices | (m->sees_below ? SUBJECT_BELOW : 0u) | (hears ? 1u << SUBJECT_DELIVERY : 0u);
+    if (hears_deliveries(m, filter, literal))
+        slices |= 1u << SUBJECT_DELIVERY;
+    return slices | (subject_map_is_view_event(m, filter) ? SUBJECT_BELOW : 0u);
 }
 
 enum err subject_map_group(const struct subject_map *m, unsigned slice, struct span group,

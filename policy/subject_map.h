@@ -10,9 +10,9 @@
  * switched on by subject_map_see_below: requests are published to d, so that they flow down; a
  * subscription wholly inside one pattern of view.events listens to e of all descendants besides its
  * own, so that events flow up. Nobody ever listens to a sibling, or to an ancestor's events.
- * What a push consumer of view "subtree" delivers to a subject in view.events lies in a class of
- * its own, "j": the server wants a literal subscription for it, and that view's own to events is
- * none. Members with view "own" listen to it, too.
+ * What a push consumer delivers to a subject in view.events lies in a class of its own, "j": the
+ * server wants a literal subscription for it, and that of view "subtree" to events is none. Members
+ * with view "own" listen to it, too, by wildcards as well.
  */
 #ifndef POLICY_SUBJECT_MAP_H
 #define POLICY_SUBJECT_MAP_H

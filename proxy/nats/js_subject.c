@@ -33,8 +33,7 @@ enum err js_subject_lookup(const struct nats_ns *ns, struct span subject, struct
 enum err js_subject_deliver(const struct nats_ns *of, struct span subject, struct buf *out)
 {
     const struct nats_ns *ns = js_reader(of);
-    /* View "own" hears its events by a literal subscription, and its wildcards hear deliveries. */
-    bool listens = ns->map.sees_below && subject.n != 0 && subject_is_literal(subject) &&
+    bool listens = subject.n != 0 && subject_is_literal(subject) &&
                    (subject_map_sub_slices(&ns->map, subject) & 1u << SUBJECT_DELIVERY) != 0;
     return append_class(ns, listens ? 'j' : 'e', subject, out);
 }

@@ -5,7 +5,7 @@
  *
  *   event   bh.e.n.S   the result of a transform, or what a view sends nowhere else
  *   lookup  bh.e.n.S, or bh.d.n.S where this view publishes S as a request
- *   deliver bh.j.n.S if a literal subscription to S listens there (view.events in view subtree),
+ *   deliver bh.j.n.S if a literal subscription to S listens there (view.events, in both views),
  *           else bh.e.n.S: a wildcard, which hears descendants, wakes no push consumer
  *   filter  bh.e.n.P, or bh.*.n.P if a request could match P: members of the namespace with another
  *           view publish those under "d"

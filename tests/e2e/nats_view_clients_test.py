@@ -192,6 +192,27 @@ class Clients(cases.Shared):
             self.assertEqual([], client.drain(), "nothing twice")
         self.assertEqual([], [m for m in child.drain() if m.payload.startswith(b"job")])
 
+    def test_a_push_consumer_of_view_own_is_heard_by_view_subtree(self):
+        maker, other, child = self.raw(("a/b", "own")), self.raw(("a/b", "subtree")), self.raw(("a/b/deep", "subtree"))
+        for client in (maker, other, child):
+            client.subscribe("_INBOX.api", sid="api")
+        made = self.api(maker, "STREAM.CREATE.TASKS", {"name": "TASKS", "subjects": ["tasks"], "storage": "memory", "retention": "limits"})
+        self.assertNotIn("error", made)
+        # Nobody with view own listens literally; a wildcard there hears what wakes for somebody.
+        maker.subscribe("_INBOX.*", sid="star")
+        maker.subscribe(">", sid="all")
+        other.subscribe("_INBOX.tasks", sid="tasks")
+        child.subscribe("_INBOX.tasks", sid="tasks")
+        made = self.api(maker, "CONSUMER.CREATE.TASKS", {"stream_name": "TASKS", "config": {
+            "deliver_subject": "_INBOX.tasks", "ack_policy": "none", "deliver_policy": "all"}})
+        self.assertNotIn("error", made)
+        self.assertEqual("_INBOX.tasks", made["config"]["deliver_subject"])
+        other.publish("tasks", "job 0")
+        self.assertEqual([("tasks", "tasks", b"job 0")], self.hear(other, 1))
+        # Stream and consumer: `>` hears the publish and the delivery, `_INBOX.*` the delivery.
+        self.assertEqual(["all", "all", "star"], sorted(sid for _, sid, _ in self.hear(maker, 3)))
+        self.assertEqual([], [m for m in child.drain() if m.payload.startswith(b"job")])
+
     def test_a_push_consumer_with_a_queue_group_is_shared_by_both_views(self):
         maker, own = self.raw(("a", "subtree")), self.raw(("a", "own"))
         for client in (maker, own):

@@ -293,6 +293,63 @@ class ViewStreams(cases.Shared):
             self.assertEqual(b"there", (await sub.fetch(1, timeout=20))[0].data)
         self.run_async(story)
 
+    def test_running_push_and_ordered_consumers_end_with_their_holder(self):
+        """They fall silent, as before a stream of one's own that is deleted: heartbeats stop, the consumer is not found,
+        and one that is made anew, as clients make ordered ones by themselves, is the next holder's, from its first message."""
+        async def consume(client, stream, inbox, **config):
+            made = await self.api(client, "CONSUMER.CREATE." + stream, {"stream_name": stream, "config": {
+                "deliver_subject": inbox, "ack_policy": "none", "idle_heartbeat": 100000000, **config}})
+            self.assertNotIn("error", made)
+            return made["name"]
+
+        async def story():
+            _, own = await self.js("a")
+            _, near = await self.js("a/b")
+            _, far = await self.js("a/c")
+            for js, name, text in ((own, "MINE", b"here"), (near, "SHARED_H", b"here"), (far, "SHARED_H", b"there")):
+                await js.add_stream(name=name, subjects=[name.lower()])
+                await js.publish(name.lower(), text)
+            client, _ = await self.js("a")
+            heard, plain = {}, {}
+            ordered = {"flow_control": True, "max_deliver": 1, "mem_storage": True, "num_replicas": 1}
+            for owner, stream in ((own, "MINE"), (near, "SHARED_H")):
+                for config in ({}, ordered):
+                    inbox = client.new_inbox()
+                    queue = heard[stream, bool(config)] = asyncio.Queue()
+                    await client.subscribe(inbox, cb=queue.put)
+                    name = plain[stream, bool(config)] = await consume(client, stream, inbox, **config)
+                    self.assertEqual(b"here", (await asyncio.wait_for(queue.get(), 30)).data)
+                    beat = await asyncio.wait_for(queue.get(), 30)
+                    self.assertEqual("100", beat.headers["Status"])
+                self.assertTrue(await owner.delete_stream(stream))
+                await client.flush()
+            # Nobody is told more by a child's stream than by one's own.
+            said = {key: {m.headers["Status"] for m in queue._queue} - {"100"} for key, queue in heard.items()}
+            for config in (False, True):
+                self.assertEqual(said["MINE", config], said["SHARED_H", config])
+                gone = await self.api(client, f"CONSUMER.INFO.SHARED_H.{plain['SHARED_H', config]}")
+                self.assertEqual(10014, self.err(gone))
+                # No heartbeat comes either: a fence of as many as the next holder's consumer sends.
+                inbox = client.new_inbox()
+                queue = asyncio.Queue()
+                await client.subscribe(inbox, cb=queue.put)
+                await client.flush()
+                for old in heard.values():
+                    while not old.empty():
+                        old.get_nowait()
+                await consume(client, "SHARED_H", inbox, **(ordered if config else {}))
+                first = await asyncio.wait_for(queue.get(), 30)
+                self.assertEqual((b"there", 1), (first.data, first.metadata.sequence.stream))
+                for _ in range(3):
+                    beat = await asyncio.wait_for(queue.get(), 30)
+                    self.assertEqual("100", beat.headers["Status"])
+                self.assertEqual([True] * 4, [old.empty() for old in heard.values()])
+            # What nats-py's own ordered consumer does with it.
+            _, js = await self.js("a")
+            sub = await js.subscribe("shared_h", stream="SHARED_H", ordered_consumer=True)
+            self.assertEqual(b"there", (await sub.next_msg(timeout=20)).data)
+        self.run_async(story)
+
     def test_a_work_queue_is_not_consumed_from_above(self):
         async def story():
             _, child = await self.js("a/b")

@@ -162,17 +162,17 @@ static void view_own_hears_what_a_member_with_view_subtree_has_delivered(void **
              APP("SUB _INBOX.7 q 1\r\nUNSUB 1 2\r\nSUB _INBOX.*.x 2\r\nSUB plain 3\r\n"),
              UP_HEARS("SUB bh.e.a.~.~.~._INBOX.7 q~a e1\r\nSUB bh.j.a.~.~.~._INBOX.7 q~a j1\r\n"
                       "UNSUB e1 2\r\nUNSUB j1 2\r\nSUB bh.e.a.~.~.~._INBOX.*.x e2\r\n"
-                      "SUB bh.e.a.~.~.~.plain e3\r\n"),
+                      "SUB bh.j.a.~.~.~._INBOX.*.x j2\r\nSUB bh.e.a.~.~.~.plain e3\r\n"),
              UP("MSG bh.e.a.~.~.~._INBOX.7 e1 1\r\n1\r\nMSG bh.e.a.~.~.~.s j1 1\r\n2\r\n"
                 "MSG bh.e.a.b.~.~.s e2 1\r\n3\r\n"),
              APP_HEARS("MSG _INBOX.7 1 1\r\n1\r\nMSG s 1 1\r\n2\r\n"),
              UP_HEARS("UNSUB e1\r\nUNSUB j1\r\nPING\r\n"), UP("PONG\r\n"),
-             /* Its own consumers deliver among the events, where its wildcards listen. */
+             /* Its own consumers deliver where members of both views listen. */
              APP("PUB $JS.API.CONSUMER.CREATE.S r 48\r\n"
                  "{\"config\":{\"deliver_subject\":\"_INBOX.push.one\"}}\r\n"),
              UP_HEARS("SUB bh.r.a~~.N.0.* r0\r\n"
                       "PUB $JS.API.CONSUMER.CREATE.a~~S bh.r.a~~.N.0.1 61\r\n"
-                      "{\"config\":{\"deliver_subject\":\"bh.e.a.~.~.~._INBOX.push.one\"}}\r\n"));
+                      "{\"config\":{\"deliver_subject\":\"bh.j.a.~.~.~._INBOX.push.one\"}}\r\n"));
 }
 
 int main(void)
