@@ -12,19 +12,10 @@
 
 #include "base/check.h"
 #include "etcd/etcd_fields.h"
-#include "policy/key_map.h"
+#include "etcd/registry_txn.h"
 #include "policy/lease_tag.h"
-#include "wire/pb_wire.h"
-#include "wire/pb_write.h"
 
-/* Field numbers of rpc.proto and kv.proto, by message. */
-enum { COMPARE_RESULT = 1, COMPARE_TARGET = 2, COMPARE_KEY = 3, COMPARE_VERSION = 4 };
-enum { COMPARE_CREATE = 5, COMPARE_VALUE = 7, TARGET_VALUE = 3 };
-enum { RESULT_EQUAL = 0, TARGET_VERSION = 0, TARGET_CREATE = 1 };
-enum { TXN_COMPARE = 1, TXN_FAILURE = 3 };
-enum { OP_PUT = 2 };
-enum { KEY = 1, PUT_VALUE = 2, PUT_IGNORE_VALUE = 5 };
-enum { RANGE_KVS = 2, TXN_SUCCEEDED = 2, TXN_RESPONSES = 3 };
+enum { RANGE_KVS = 2, TXN_RESPONSES = 3 };
 
 static const struct span layout_version = {(const uint8_t *)"1", 1};
 
@@ -39,42 +30,6 @@ void registry_init(struct registry *r, struct span root, const struct ns_path *p
     };
 }
 
-enum key_of { KEY_VERSION, KEY_ENTRY, KEY_TAG, KEY_PATTERNS };
-
-static enum err append_key(const struct registry *r, enum key_of which, struct buf *out)
-{
-    switch (which) {
-    case KEY_VERSION:
-        return key_map_version_key(r->root, out);
-    case KEY_ENTRY:
-        return key_map_registry_key(r->root, r->path, out);
-    case KEY_TAG:
-        return key_map_tag_key(r->root, r->tag, out);
-    case KEY_PATTERNS:
-        return key_map_patterns_key(r->root, out);
-    }
-    return ERR_CONFIG;
-}
-
-static void write_key(struct pb_writer *w, const struct registry *r, uint32_t number,
-                      enum key_of which)
-{
-    size_t mark = pb_write_begin(w, number);
-    if (w->error == ERR_OK)
-        w->error = append_key(r, which, w->out);
-    pb_write_end(w, mark);
-}
-
-static void write_compare_absent(struct pb_writer *w, const struct registry *r, enum key_of which)
-{
-    size_t compare = pb_write_begin(w, TXN_COMPARE);
-    pb_write_number(w, COMPARE_RESULT, RESULT_EQUAL);
-    pb_write_number(w, COMPARE_TARGET, TARGET_VERSION);
-    write_key(w, r, COMPARE_KEY, which);
-    pb_write_number(w, COMPARE_VERSION, 0); /* the oneof must be there, even as 0 */
-    pb_write_end(w, compare);
-}
-
 enum { PATTERNS_TEXT_BYTES = 16 + 1 };
 
 static struct span patterns_text(const struct registry *r, char text[PATTERNS_TEXT_BYTES])
@@ -83,100 +38,65 @@ static struct span patterns_text(const struct registry *r, char text[PATTERNS_TE
     return span_str(text);
 }
 
-static void write_put(struct pb_writer *w, const struct registry *r, enum key_of which)
+/* Entry and tag, both of which must be absent; a tag may be there if it is this namespace's. */
+static void write_claim(struct pb_writer *w, const struct registry *r,
+                        const struct registry_names *n)
 {
-    char text[PATTERNS_TEXT_BYTES];
-    size_t op = pb_write_begin(w, TXN_SUCCESS);
-    size_t put = pb_write_begin(w, OP_PUT);
-    write_key(w, r, KEY, which);
-    size_t value = pb_write_begin(w, PUT_VALUE);
-    if (w->error == ERR_OK) {
-        if (which == KEY_VERSION)
-            w->error = buf_append(w->out, layout_version);
-        else if (which == KEY_ENTRY)
-            w->error = registry_write_entry(r->now_ms, r->tag, w->out);
-        else if (which == KEY_PATTERNS)
-            w->error = buf_append(w->out, patterns_text(r, text));
-        else
-            w->error = buf_append(w->out, span_str(r->path->text));
-    }
-    pb_write_end(w, value);
-    pb_write_end(w, put);
-    pb_write_end(w, op);
-}
-
-static void write_compare_tag(struct pb_writer *w, const struct registry *r)
-{
-    if (!r->tag_is_own) {
-        write_compare_absent(w, r, KEY_TAG);
-        return;
-    }
-    size_t compare = pb_write_begin(w, TXN_COMPARE);
-    pb_write_number(w, COMPARE_RESULT, RESULT_EQUAL);
-    pb_write_number(w, COMPARE_TARGET, TARGET_VALUE);
-    write_key(w, r, COMPARE_KEY, KEY_TAG);
-    pb_write_bytes(w, COMPARE_VALUE, span_str(r->path->text));
-    pb_write_end(w, compare);
-}
-
-/* The entry stays as it is, but for its mod_revision. */
-static void write_touch(struct pb_writer *w, const struct registry *r)
-{
-    size_t compare = pb_write_begin(w, TXN_COMPARE);
-    pb_write_number(w, COMPARE_RESULT, RESULT_EQUAL);
-    pb_write_number(w, COMPARE_TARGET, TARGET_CREATE);
-    write_key(w, r, COMPARE_KEY, KEY_ENTRY);
-    pb_write_number(w, COMPARE_CREATE, r->created);
-    pb_write_end(w, compare);
-    size_t op = pb_write_begin(w, TXN_SUCCESS);
-    size_t put = pb_write_begin(w, OP_PUT);
-    write_key(w, r, KEY, KEY_ENTRY);
-    pb_write_number(w, PUT_IGNORE_VALUE, 1);
-    pb_write_end(w, put);
-    pb_write_end(w, op);
-}
-
-/* What a Txn that fails answers with. */
-static void write_read(struct pb_writer *w, const struct registry *r, enum key_of which)
-{
-    size_t op = pb_write_begin(w, TXN_FAILURE);
-    size_t range = pb_write_begin(w, OP_RANGE);
-    write_key(w, r, KEY, which);
-    pb_write_end(w, range);
-    pb_write_end(w, op);
+    struct buf entry = {0};
+    struct span path = span_str(r->path->text);
+    registry_if_absent(w, n, REGISTRY_KEY_ENTRY);
+    if (r->tag_is_own)
+        registry_if_value(w, n, REGISTRY_KEY_TAG, path);
+    else
+        registry_if_absent(w, n, REGISTRY_KEY_TAG);
+    if (w->error == ERR_OK)
+        w->error = registry_write_entry(r->now_ms, r->tag, &entry);
+    registry_put(w, n, REGISTRY_KEY_ENTRY, buf_span(&entry));
+    registry_put(w, n, REGISTRY_KEY_TAG, path);
+    /* Which of the two was there decides what comes next. */
+    registry_else_read(w, n, REGISTRY_KEY_ENTRY);
+    buf_deinit(&entry);
 }
 
 enum err registry_next(const struct registry *r, struct buf *out, struct span *ret_method)
 {
     struct pb_writer w = {.out = out};
+    const struct registry_names n = {r->root, r->path, r->tag};
     size_t before = buf_len(out);
-    bool reads = r->state == REGISTRY_READ_VERSION || r->state == REGISTRY_READ_ENTRY;
+    char text[PATTERNS_TEXT_BYTES];
     CHECK(r->state != REGISTRY_DONE);
-    if (reads) {
-        write_key(&w, r, KEY, r->state == REGISTRY_READ_VERSION ? KEY_VERSION : KEY_ENTRY);
-    } else if (r->state == REGISTRY_WRITE_VERSION) {
-        write_compare_absent(&w, r, KEY_VERSION);
-        write_put(&w, r, KEY_VERSION);
-    } else if (r->state == REGISTRY_TOUCH) {
-        write_touch(&w, r);
-    } else if (r->state == REGISTRY_COMPARE) {
-        write_compare_absent(&w, r, KEY_PATTERNS);
-        write_put(&w, r, KEY_PATTERNS);
-        write_read(&w, r, KEY_PATTERNS);
-    } else {
-        write_compare_absent(&w, r, KEY_ENTRY);
-        write_compare_tag(&w, r);
-        write_put(&w, r, KEY_ENTRY);
-        write_put(&w, r, KEY_TAG);
-        /* Which of the two was there decides what comes next. */
-        write_read(&w, r, KEY_ENTRY);
+    *ret_method = SPAN_LIT("/etcdserverpb.KV/Txn");
+    switch (r->state) {
+    case REGISTRY_READ_VERSION:
+        registry_write_key(&w, &n, RANGE_KEY, REGISTRY_KEY_VERSION);
+        *ret_method = SPAN_LIT("/etcdserverpb.KV/Range");
+        break;
+    case REGISTRY_WRITE_VERSION:
+        registry_if_absent(&w, &n, REGISTRY_KEY_VERSION);
+        registry_put(&w, &n, REGISTRY_KEY_VERSION, layout_version);
+        break;
+    case REGISTRY_READ_ENTRY:
+        registry_write_key(&w, &n, RANGE_KEY, REGISTRY_KEY_ENTRY);
+        *ret_method = SPAN_LIT("/etcdserverpb.KV/Range");
+        break;
+    case REGISTRY_TOUCH: /* the entry stays as it is, but for its mod_revision */
+        registry_if_created(&w, &n, REGISTRY_KEY_ENTRY, r->created);
+        registry_touch(&w, &n, REGISTRY_KEY_ENTRY);
+        break;
+    case REGISTRY_CLAIM:
+        write_claim(&w, r, &n);
+        break;
+    case REGISTRY_COMPARE:
+        registry_if_absent(&w, &n, REGISTRY_KEY_PATTERNS);
+        registry_put(&w, &n, REGISTRY_KEY_PATTERNS, patterns_text(r, text));
+        registry_else_read(&w, &n, REGISTRY_KEY_PATTERNS);
+        break;
+    case REGISTRY_DONE:
+        break;
     }
-    if (w.error != ERR_OK) {
+    if (w.error != ERR_OK)
         buf_truncate(out, before);
-        return w.error;
-    }
-    *ret_method = reads ? SPAN_LIT("/etcdserverpb.KV/Range") : SPAN_LIT("/etcdserverpb.KV/Txn");
-    return ERR_OK;
+    return w.error;
 }
 
 /* The last field `number` that is bytes, or SPAN_NONE with *ret_found false. */
@@ -261,10 +181,10 @@ static enum err feed_entry(struct registry *r, struct span reply)
 
 static enum err feed_touch(struct registry *r, struct span reply, struct etcd_ns *ns)
 {
-    uint64_t succeeded;
-    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
+    bool succeeded;
+    if (!registry_txn_succeeded(reply, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
-    return succeeded != 0 ? done(r, ns) : again(r, REGISTRY_READ_ENTRY);
+    return succeeded ? done(r, ns) : again(r, REGISTRY_READ_ENTRY);
 }
 
 /* The one key that a failed Txn has read: kv, if it is there. */
@@ -280,12 +200,12 @@ static bool find_read(struct span reply, struct span *ret_kv, bool *ret_found)
 /* The entry was absent in READ_ENTRY; a failed claim says whether it still is. */
 static enum err feed_claim(struct registry *r, struct span reply, struct etcd_ns *ns)
 {
-    uint64_t succeeded;
+    bool succeeded;
     struct span kv;
     bool has_entry;
-    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
+    if (!registry_txn_succeeded(reply, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
-    if (succeeded != 0)
+    if (succeeded)
         return done(r, ns);
     if (!find_read(reply, &kv, &has_entry))
         return ERR_UPSTREAM_PROTOCOL;
@@ -300,13 +220,13 @@ static enum err feed_claim(struct registry *r, struct span reply, struct etcd_ns
 
 static enum err feed_compare(struct registry *r, struct span reply)
 {
-    uint64_t succeeded;
+    bool succeeded;
     struct span kv, value;
     bool found = false, has_value;
     char text[PATTERNS_TEXT_BYTES];
-    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
+    if (!registry_txn_succeeded(reply, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
-    if (succeeded == 0 &&
+    if (!succeeded &&
         (!find_read(reply, &kv, &found) || !found || !find_bytes(kv, KV_VALUE, &value, &has_value)))
         return ERR_UPSTREAM_PROTOCOL;
     r->patterns_differ = found && !span_eq(value, patterns_text(r, text));
@@ -318,7 +238,7 @@ enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns
 {
     struct span header;
     bool has_header;
-    uint64_t succeeded;
+    bool succeeded;
     CHECK(r->state != REGISTRY_DONE);
     if (!find_bytes(reply, REPLY_HEADER, &header, &has_header) ||
         etcd_ns_note_header(ns, header) != ERR_OK)
@@ -327,9 +247,9 @@ enum err registry_feed(struct registry *r, struct span reply, struct etcd_ns *ns
     case REGISTRY_READ_VERSION:
         return feed_version(r, reply);
     case REGISTRY_WRITE_VERSION:
-        if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
+        if (!registry_txn_succeeded(reply, &succeeded))
             return ERR_UPSTREAM_PROTOCOL;
-        if (succeeded == 0)
+        if (!succeeded)
             return again(r, REGISTRY_READ_VERSION);
         r->state = REGISTRY_READ_ENTRY;
         return ERR_OK;

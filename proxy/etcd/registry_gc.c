@@ -6,15 +6,10 @@
 #include "base/check.h"
 #include "etcd/etcd_fields.h"
 #include "etcd/registry.h"
-#include "policy/key_map.h"
+#include "etcd/registry_txn.h"
 #include "policy/lease_tag.h"
-#include "wire/pb_write.h"
 
-/* etcd rpc.proto Compare, TxnRequest, RequestOp, LeaseLeasesResponse */
-enum { COMPARE_RESULT = 1, COMPARE_TARGET = 2, COMPARE_KEY = 3, COMPARE_VERSION = 4 };
-enum { COMPARE_MOD = 6, COMPARE_VALUE = 7, COMPARE_END = 64 };
-enum { EQUAL = 0, TARGET_VERSION = 0, TARGET_MOD = 2, TARGET_VALUE = 3 };
-enum { TXN_COMPARE = 1, OP_PUT = 2, PUT_VALUE = 2, OP_DELETE = 3, TXN_SUCCEEDED = 2 };
+/* etcd rpc.proto LeaseLeasesResponse */
 enum { LEASES = 2, LEASE_ID = 1 };
 
 void registry_gc_init(struct registry_gc *g, struct span root, const struct ns_path *path)
@@ -25,121 +20,61 @@ void registry_gc_init(struct registry_gc *g, struct span root, const struct ns_p
 void registry_gc_again(struct registry_gc *g)
 {
     g->state = REGISTRY_GC_ASK_ENTRY;
+    g->is_marked = false;
     g->keys = g->leases = 0;
 }
 
 void registry_gc_waited(struct registry_gc *g)
 {
     CHECK(g->state == REGISTRY_GC_WAIT);
-    g->state = REGISTRY_GC_ASK_REMOVE;
-}
-
-enum key_of { KEY_ENTRY, KEY_TAG, KEY_FIRST, KEY_END };
-
-static void write_key(struct pb_writer *w, const struct registry_gc *g, uint32_t field,
-                      enum key_of which)
-{
-    struct key_map map;
-    size_t mark = pb_write_begin(w, field);
-    if (w->error == ERR_OK)
-        w->error = key_map_init(&map, g->root, g->path);
-    if (w->error == ERR_OK && which == KEY_ENTRY)
-        w->error = key_map_registry_key(g->root, g->path, w->out);
-    else if (w->error == ERR_OK && which == KEY_TAG)
-        w->error = key_map_tag_key(g->root, g->tag, w->out);
-    else if (w->error == ERR_OK && which == KEY_FIRST)
-        w->error = key_map_key(&map, SPAN_NONE, w->out);
-    else if (w->error == ERR_OK)
-        w->error = key_map_end(&map, SPAN_LIT("\0"), w->out);
-    pb_write_end(w, mark);
-}
-
-/* The entry is the one that was read. */
-static void write_same_entry(struct pb_writer *w, const struct registry_gc *g)
-{
-    size_t compare = pb_write_begin(w, TXN_COMPARE);
-    pb_write_number(w, COMPARE_RESULT, EQUAL);
-    pb_write_number(w, COMPARE_TARGET, TARGET_MOD);
-    write_key(w, g, COMPARE_KEY, KEY_ENTRY);
-    pb_write_number(w, COMPARE_MOD, (uint64_t)g->revision);
-    pb_write_end(w, compare);
-}
-
-/* The tag says that it is this namespace's. */
-static void write_own_tag(struct pb_writer *w, const struct registry_gc *g)
-{
-    size_t compare = pb_write_begin(w, TXN_COMPARE);
-    pb_write_number(w, COMPARE_RESULT, EQUAL);
-    pb_write_number(w, COMPARE_TARGET, TARGET_VALUE);
-    write_key(w, g, COMPARE_KEY, KEY_TAG);
-    pb_write_bytes(w, COMPARE_VALUE, span_str(g->path->text));
-    pb_write_end(w, compare);
-}
-
-/* Every key of the slice has version 0: there is none (etcd compares an empty range as one key that
- * is not there, server/etcdserver apply applyCompare). */
-static void write_empty_slice(struct pb_writer *w, const struct registry_gc *g)
-{
-    size_t compare = pb_write_begin(w, TXN_COMPARE);
-    pb_write_number(w, COMPARE_RESULT, EQUAL);
-    pb_write_number(w, COMPARE_TARGET, TARGET_VERSION);
-    write_key(w, g, COMPARE_KEY, KEY_FIRST);
-    pb_write_number(w, COMPARE_VERSION, 0);
-    write_key(w, g, COMPARE_END, KEY_END);
-    pb_write_end(w, compare);
+    g->state = REGISTRY_GC_ASK_LEASES;
 }
 
 /* {"gc":"<the revision that was read>",… */
-static void write_mark(struct pb_writer *w, const struct registry_gc *g)
+static void write_mark(struct pb_writer *w, const struct registry_gc *g,
+                       const struct registry_names *n)
 {
-    size_t op = pb_write_begin(w, TXN_SUCCESS);
-    size_t put = pb_write_begin(w, OP_PUT);
-    write_key(w, g, RANGE_KEY, KEY_ENTRY);
-    size_t value = pb_write_begin(w, PUT_VALUE);
+    struct buf value = {0};
     if (w->error == ERR_OK)
-        w->error = buf_printf(w->out, REGISTRY_MARK "%" PRId64 "\",", g->revision);
+        w->error = buf_printf(&value, REGISTRY_MARK "%" PRId64 "\",", g->revision);
     if (w->error == ERR_OK)
-        w->error = buf_append(w->out, span_of(g->rest, g->rest_bytes));
-    pb_write_end(w, value);
-    pb_write_end(w, put);
-    pb_write_end(w, op);
+        w->error = buf_append(&value, span_of(g->rest, g->rest_bytes));
+    registry_if_written(w, n, REGISTRY_KEY_ENTRY, (uint64_t)g->revision);
+    registry_put(w, n, REGISTRY_KEY_ENTRY, buf_span(&value));
+    buf_deinit(&value);
 }
 
-static void write_delete(struct pb_writer *w, const struct registry_gc *g, enum key_of which)
+static void write_remove(struct pb_writer *w, const struct registry_gc *g,
+                         const struct registry_names *n)
 {
-    size_t op = pb_write_begin(w, TXN_SUCCESS);
-    size_t del = pb_write_begin(w, OP_DELETE);
-    write_key(w, g, RANGE_KEY, which);
-    pb_write_end(w, del);
-    pb_write_end(w, op);
+    registry_if_written(w, n, REGISTRY_KEY_ENTRY, (uint64_t)g->revision);
+    registry_if_value(w, n, REGISTRY_KEY_TAG, span_str(g->path->text));
+    registry_if_empty(w, n);
+    registry_delete(w, n, REGISTRY_KEY_ENTRY);
+    registry_delete(w, n, REGISTRY_KEY_TAG);
 }
 
 enum err registry_gc_next(const struct registry_gc *g, struct buf *out, struct span *ret_method)
 {
     struct pb_writer w = {.out = out};
+    const struct registry_names n = {g->root, g->path, g->tag};
     size_t before = buf_len(out);
     CHECK(g->state <= REGISTRY_GC_ASK_REMOVE && g->state != REGISTRY_GC_WAIT);
+    *ret_method = SPAN_LIT("/etcdserverpb.KV/Range");
     if (g->state == REGISTRY_GC_ASK_ENTRY) {
-        write_key(&w, g, RANGE_KEY, KEY_ENTRY);
-        *ret_method = SPAN_LIT("/etcdserverpb.KV/Range");
+        registry_write_key(&w, &n, RANGE_KEY, REGISTRY_KEY_ENTRY);
     } else if (g->state == REGISTRY_GC_ASK_LEASES) {
         *ret_method = SPAN_LIT("/etcdserverpb.Lease/LeaseLeases"); /* an empty message */
     } else if (g->state == REGISTRY_GC_ASK_KEYS) {
-        write_key(&w, g, RANGE_KEY, KEY_FIRST);
-        write_key(&w, g, RANGE_END, KEY_END);
+        registry_write_key(&w, &n, RANGE_KEY, REGISTRY_KEY_SLICE);
+        registry_write_key(&w, &n, RANGE_END, REGISTRY_KEY_SLICE_END);
         pb_write_number(&w, RANGE_COUNT_ONLY, 1);
-        *ret_method = SPAN_LIT("/etcdserverpb.KV/Range");
-    } else if (g->state == REGISTRY_GC_ASK_MARK) {
-        write_same_entry(&w, g);
-        write_mark(&w, g);
-        *ret_method = SPAN_LIT("/etcdserverpb.KV/Txn");
     } else {
-        write_same_entry(&w, g);
-        write_own_tag(&w, g);
-        write_empty_slice(&w, g);
-        write_delete(&w, g, KEY_ENTRY);
-        write_delete(&w, g, KEY_TAG);
         *ret_method = SPAN_LIT("/etcdserverpb.KV/Txn");
+        if (g->state == REGISTRY_GC_ASK_MARK)
+            write_mark(&w, g, &n);
+        else
+            write_remove(&w, g, &n);
     }
     if (w.error != ERR_OK)
         buf_truncate(out, before);
@@ -202,7 +137,7 @@ static enum err feed_leases(struct registry_gc *g, struct span reply)
     }
     if (g->leases != 0)
         return keep(g, "leases of it are alive");
-    g->state = REGISTRY_GC_ASK_KEYS;
+    g->state = g->is_marked ? REGISTRY_GC_ASK_REMOVE : REGISTRY_GC_ASK_KEYS;
     return ERR_OK;
 }
 
@@ -219,21 +154,23 @@ static enum err feed_keys(struct registry_gc *g, struct span reply)
 static enum err feed_mark(struct registry_gc *g, struct span reply)
 {
     struct span header;
-    uint64_t succeeded, revision;
-    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded) ||
+    uint64_t revision;
+    bool succeeded;
+    if (!registry_txn_succeeded(reply, &succeeded) ||
         !pb_find_bytes(reply, REPLY_HEADER, &header) ||
         !pb_find_number(header, HEADER_REVISION, &revision))
         return ERR_UPSTREAM_PROTOCOL;
-    if (succeeded == 0)
+    if (!succeeded)
         return keep(g, came_between);
     g->revision = (int64_t)revision;
+    g->is_marked = true;
     g->state = REGISTRY_GC_WAIT;
     return ERR_OK;
 }
 
 enum err registry_gc_feed(struct registry_gc *g, struct span reply)
 {
-    uint64_t succeeded;
+    bool succeeded;
     CHECK(g->state <= REGISTRY_GC_ASK_REMOVE);
     if (g->state == REGISTRY_GC_ASK_ENTRY)
         return feed_entry(g, reply);
@@ -243,9 +180,9 @@ enum err registry_gc_feed(struct registry_gc *g, struct span reply)
         return feed_keys(g, reply);
     if (g->state == REGISTRY_GC_ASK_MARK)
         return feed_mark(g, reply);
-    if (!pb_find_number(reply, TXN_SUCCEEDED, &succeeded))
+    if (!registry_txn_succeeded(reply, &succeeded))
         return ERR_UPSTREAM_PROTOCOL;
-    if (succeeded == 0)
+    if (!succeeded)
         return keep(g, came_between);
     g->state = REGISTRY_GC_DONE;
     return ERR_OK;

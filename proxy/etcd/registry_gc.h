@@ -4,12 +4,10 @@
  * `bulkhead gc` (design.md 8.5 `ns gc`); a sidecar never does.
  *
  *   ASK_ENTRY ── value, revision ──> ASK_LEASES ── none of its tag ──> ASK_KEYS ── none ──>
- * ASK_MARK │ not there                      │ some have it                  │ N                 │
- *       └────────> KEPT <────────────────┴───────────────────────────────┘                   v
- *                   ^                                                                      WAIT
- *                   │ the mark is not the last change any more                               │
- *                   └────────────────────────────────────────────── ASK_REMOVE <─────────────┘
- *                                                                       └──> DONE
+ * ASK_MARK │ not there                      │ some have it                  │ N │ └────────> KEPT
+ * <────────────────┴───────────────────────────────┘                      v ^ ^ WAIT │ └── a lease
+ * was granted meanwhile ── ASK_LEASES <──────────────────────────┘ │ the mark is not the last
+ * change any more │ none └──────────────────────────────────────ASK_REMOVE ──> DONE
  *
  * A dry run ends in DONE where ASK_MARK would be asked.
  *
@@ -17,8 +15,9 @@
  * touches it when it is marked (registry_watch), as it does when it begins (registry.h TOUCH). The
  * last step is one Txn: entry and tag go only if the mark is still the entry's last change, the tag
  * is its own, and no key is in the slice. So a key that is written meanwhile, a sidecar that
- * begins and one that runs and reaches the store keep the namespace. One that was cut off from the
- * store all the while registers again when it is back.
+ * begins and one that runs and reaches the store keep the namespace. Leases no Txn can compare: who
+ * grants one runs, so none can come once they are asked for again behind the mark. One that was cut
+ * off from the store all the while registers again when it is back.
  */
 #ifndef ETCD_REGISTRY_GC_H
 #define ETCD_REGISTRY_GC_H
@@ -43,7 +42,7 @@ struct registry_gc {
     enum registry_gc_state state;
     struct span root;           /* borrows */
     const struct ns_path *path; /* borrows */
-    bool is_dry_run;
+    bool is_dry_run, is_marked;
     uint32_t tag;
     int64_t revision;      /* of the entry that was read; then of the mark */
     uint64_t keys, leases; /* KEPT: how many hold it */
