@@ -238,11 +238,25 @@ static enum err growing_reply(struct etcd_call *c, struct span message)
     return etcd_frame_spliced(c->route->response, &pass, message, &c->to_app);
 }
 
+static enum etcd_watch_usual watch_usual(struct etcd_call *c, struct span message)
+{
+    /* Before the first header is noted, every message is read whole. */
+    if (c->watches == NULL || c->has_fragments || c->ns->cluster_id == 0)
+        return USUAL_NOT;
+    enum etcd_watch_usual usual = etcd_watches_usual(c->watches, c->ns, message, &c->to_app);
+    if (usual == USUAL_SHOWN)
+        c->token_tries = 0;
+    return usual;
+}
+
 static enum err reply(struct etcd_call *c, struct span message)
 {
-    if (c->views != NULL && !c->has_fragments && etcd_watches_skip(c->watches, message))
+    enum etcd_watch_usual usual = watch_usual(c, message);
+    if (usual == USUAL_SKIPPED)
         return ERR_OK;
     c->is_unmoved = false;
+    if (usual == USUAL_SHOWN)
+        return ERR_OK;
     struct etcd_pass pass = {.call = c};
     if (c->range != NULL)
         return etcd_view_reply(c, message);

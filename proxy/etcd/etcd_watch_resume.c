@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "etcd/view_watch.h"
+#include "etcd/watch_walk.h"
 #include "wire/grpc_frame.h"
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
@@ -479,22 +480,30 @@ bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_wat
     return true;
 }
 
-bool etcd_watches_skip(struct etcd_watches *w, struct span message)
+enum etcd_watch_usual etcd_watches_usual(struct etcd_watches *w, const struct etcd_ns *ns,
+                                         struct span message, struct buf *out)
 {
     int64_t id, revision;
     struct span events;
     size_t at;
-    if (w == NULL || !view_skip_begin(message, &id, &events) || !find(w, id, &at))
-        return false;
+    if (w == NULL)
+        return USUAL_NOT;
+    if (w->live.n == 1)
+        __builtin_prefetch(w->live.at[0]); /* needed when the head has been read */
+    if (!watch_take_begin(message, &id, &events) || !find(w, id, &at))
+        return USUAL_NOT;
     struct watch *watch = w->live.at[at];
     /* left, shown: in the middle of fragments, or of what is seen again. */
-    if (watch->view == NULL || watch->left != 0 || watch->shown != 0 ||
-        !view_skip_events(watch->view, events, &revision))
-        return false;
+    if (watch->left != 0 || watch->shown != 0)
+        return USUAL_NOT;
+    bool is_view = watch->view != NULL;
+    if (is_view ? !view_skip_events(watch->view, events, &revision)
+                : !watch_plain_strip(ns, message, events, out, &revision))
+        return USUAL_NOT;
     if (revision >= watch->next)
         watch->next = revision + 1;
     watch->from = watch->next;
-    return true;
+    return is_view ? USUAL_SKIPPED : USUAL_SHOWN;
 }
 
 /* -- resume -- */

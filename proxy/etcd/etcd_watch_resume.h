@@ -25,6 +25,7 @@
 
 #include "base/buf.h"
 
+struct etcd_ns; /* etcd/etcd_call.h */
 struct etcd_watches;
 struct view_watch; /* etcd/view_watch.h */
 
@@ -78,9 +79,13 @@ struct etcd_watch_shown {
     struct span create; /* the mapped WatchCreateRequest, without start_revision and watch_id */
 };
 bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_watch_shown *ret);
-/* True: the WatchResponse is one of a watch of several namespaces, which shows nothing of it; that
- * is done with. False: nothing was done. w may be NULL. */
-bool etcd_watches_skip(struct etcd_watches *w, struct span message);
+/* A WatchResponse of nothing but events, written as etcd writes it, which is nearly every one:
+ * USUAL_SHOWN: what the application gets of it was appended to out as a frame. USUAL_SKIPPED: that
+ * is nothing, of a watch of several namespaces. USUAL_NOT: nothing was done. No response in
+ * fragments may be under way on the stream. w may be NULL. */
+enum etcd_watch_usual { USUAL_NOT, USUAL_SHOWN, USUAL_SKIPPED };
+enum etcd_watch_usual etcd_watches_usual(struct etcd_watches *w, const struct etcd_ns *ns,
+                                         struct span message, struct buf *out);
 
 /* False: a request was seen whose meaning is not known for sure; the stream cannot be resumed. */
 bool etcd_watches_can_resume(const struct etcd_watches *w);

@@ -282,7 +282,8 @@ enum err view_reply_step(struct view_reply *r)
             e = buf_append(&r->out, span_of(it.start, (size_t)(p - it.start)));
         } else if (it.wire != PB_WIRE_BYTES) {
             return ERR_UPSTREAM_PROTOCOL;
-        } else if (r->fetch.what != FETCH_NOTHING || r->events++ >= r->verdict.skip) {
+        } else if (r->fetch.what != FETCH_NOTHING ||
+                   (r->events++ >= r->verdict.skip && !view_skip_event(r->watch, it.bytes))) {
             e = take_event(r, it.bytes);
         }
         if (e == ERR_OK && r->fetch.what != FETCH_NOTHING)

@@ -65,9 +65,8 @@ static inline bool view_watch_sees(const struct view_watch *w, struct span store
     return key_view_split(&w->ns->family->view, stored, &path, &key) &&
            key_interval_has(buf_span(&w->key), buf_span(&w->end), key);
 }
-/* A WatchResponse that only has events: whose it is, and where they begin. False: it has not, or is
- * not written as etcd writes it. */
-bool view_skip_begin(struct span message, int64_t *ret_id, struct span *ret_events);
+/* True: the watch does not show this event, which is written as etcd writes it. */
+bool view_skip_event(const struct view_watch *w, struct span event);
 /* True: the watch shows none of these events and no answer is due; *ret_revision is that of the
  * last one. False: nothing was done. */
 bool view_skip_events(struct view_watch *w, struct span events, int64_t *ret_revision);
