@@ -77,7 +77,8 @@ static enum err explain_key(const struct config *c)
     printf("\"\n  stored as \"");
     print_bytes(span_of(keys.prefix, keys.n));
     print_bytes(c->key);
-    printf("\"\n  Put, DeleteRange, compares of a Txn, locks, elections, leases: on that alone\n");
+    printf("\"\n  Put, DeleteRange, a Txn and all that it reads, locks, elections, leases: on that "
+           "alone\n");
     print_sight(c, find_view_prefix(c));
     return ERR_OK;
 }

@@ -89,7 +89,10 @@ static enum err go_through(struct etcd_call *c)
     if (is_fetching(v))
         return view_reply_keep(r);
     struct etcd_pass pass = {.call = c};
-    if (view_reply_is_sent(r, c->has_fragments))
+    bool is_sent = view_reply_is_sent(r, c->has_fragments);
+    if (is_sent && r->shown == 0 && !r->verdict.is_fragment)
+        e = view_reply_as_progress(r);
+    if (is_sent && e == ERR_OK)
         e = etcd_frame_spliced(NULL, &pass, buf_span(&r->out), &c->to_app);
     view_reply_trim(r);
     return e;

@@ -394,6 +394,7 @@ static void progressed(struct watch *watch, const struct reply *r, struct etcd_w
         }
         return;
     }
+    ret->last_event = r->events == 0 ? 0 : revision;
     ret->skip = watch->left < r->events ? watch->left : r->events;
     ret->ends_gap = ret->skip != 0 && ret->skip == watch->left && !r->is_fragment;
     ret->hides_gap = ret->skip != 0 && !ret->ends_gap;

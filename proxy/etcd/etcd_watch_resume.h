@@ -43,7 +43,8 @@ struct etcd_watch_verdict {
     struct view_watch *opens; /* shares */
     bool ends_opening;
     int64_t id;
-    int64_t revision; /* the header's */
+    int64_t revision;   /* the header's */
+    int64_t last_event; /* that of the last event; 0: there is none */
     uint32_t events;
     bool is_fragment;
     struct span refused; /* borrows the message */

@@ -293,6 +293,43 @@ enum err view_reply_step(struct view_reply *r)
     return e;
 }
 
+static void write_header(struct pb_writer *w, struct span header, int64_t revision)
+{
+    const uint8_t *p = header.p, *end = span_end(header);
+    struct pb_item it;
+    size_t mark = pb_write_begin(w, REPLY_HEADER);
+    while (p != end && w->error == ERR_OK) {
+        if (!pb_item_next(&p, end, &it))
+            w->error = ERR_UPSTREAM_PROTOCOL;
+        else if (it.number == HEADER_REVISION)
+            pb_write_number(w, HEADER_REVISION, (uint64_t)revision);
+        else
+            w->error = buf_append(w->out, span_of(it.start, (size_t)(p - it.start)));
+    }
+    pb_write_end(w, mark);
+}
+
+enum err view_reply_as_progress(struct view_reply *r)
+{
+    struct buf whole = r->out;
+    struct pb_writer w = {.out = &r->out};
+    const uint8_t *p = buf_span(&whole).p, *end = span_end(buf_span(&whole));
+    struct pb_item it;
+    if (r->verdict.last_event == 0 || r->verdict.last_event >= r->verdict.revision)
+        return ERR_OK;
+    r->out = (struct buf){0};
+    while (p != end && w.error == ERR_OK) {
+        if (!pb_item_next(&p, end, &it))
+            w.error = ERR_UPSTREAM_PROTOCOL;
+        else if (it.number == REPLY_HEADER && it.wire == PB_WIRE_BYTES)
+            write_header(&w, it.bytes, r->verdict.last_event);
+        else
+            w.error = buf_append(&r->out, span_of(it.start, (size_t)(p - it.start)));
+    }
+    buf_deinit(&whole);
+    return w.error;
+}
+
 bool view_reply_is_sent(struct view_reply *r, bool has_fragments)
 {
     struct view_watch *w = r->watch;

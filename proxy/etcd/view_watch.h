@@ -131,6 +131,9 @@ void view_reply_compacted(struct view_reply *r);
 /* etcd calls it invalid: it may have a lower --max-txn-ops. False: it cannot be made narrower; else
  * ask again. */
 bool view_reply_narrow(struct view_reply *r);
+/* It is sent, and none of its events is left: clients take it for a progress, so its header says
+ * the last event's revision and not the store's, which etcd writes where it tells history. */
+enum err view_reply_as_progress(struct view_reply *r) ATTR_MUST_USE;
 /* At the end: is there something to send? has_fragments: the stream has seen some. */
 bool view_reply_is_sent(struct view_reply *r, bool has_fragments);
 
