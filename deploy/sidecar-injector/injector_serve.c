@@ -10,6 +10,7 @@
  * nothing new; what is in flight is answered.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -327,11 +328,22 @@ static enum err open_all(struct server *s, struct buf *error)
     return e;
 }
 
+/* A review's trees are some ten times its size and live for its milliseconds: a usual one's memory
+ * stays with the process, or each review would ask the kernel for its pages anew (a quarter of the
+ * time of one of 20 KiB). */
+static void keep_memory(void)
+{
+    enum { KEEP_BYTES = 4 << 20 };
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+}
+
 int injector_serve(const struct injector_options *o)
 {
     static struct server s;
     struct buf error = {0};
     s.options = o;
+    keep_memory();
     enum err e = loop_init(&s.loop);
     if (e != ERR_OK) {
         fprintf(stderr, "bulkhead-injector: %s\n", err_info(e)->text);
