@@ -32,6 +32,7 @@ THIRD_PARTY = {
     "linux": {"proxy/io"},
     "cjson": {"proxy/io", "proxy", "deploy/sidecar-injector/inject"},
     "yaml": {"deploy/sidecar-injector/inject"},
+    "malloc": {"deploy/sidecar-injector"},
 }
 # Calls that bring in time, environment, randomness or the network.
 IMPURE = re.compile(r"\b(clock_gettime|gettimeofday|time|getenv|secure_getenv|rand|random|drand48|"
