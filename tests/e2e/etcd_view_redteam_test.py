@@ -13,6 +13,7 @@ import random
 import re
 import unittest
 
+import seeds
 import stack as real
 from wirepb import pb, read, varint
 
@@ -383,8 +384,7 @@ class RedTeam(unittest.TestCase):
         self.try_methods(blind_forms, 12 * STRIDE)
 
     def test_every_method_with_hostile_bytes(self):
-        seed = int(os.environ.get("REDTEAM_SEED", random.SystemRandom().randrange(1 << 32)))
-        print(f"REDTEAM_SEED={seed}")
+        seed = seeds.seed("REDTEAM_SEED")
         self.try_methods(lambda victim, lease: hostile_forms(victim, lease, seed), 8 * STRIDE)
 
     def test_locks(self):

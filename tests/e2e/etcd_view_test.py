@@ -13,6 +13,7 @@ import time
 import unittest
 
 import cases
+import seeds
 import stack as real
 import wirepb
 
@@ -212,8 +213,7 @@ class View(unittest.TestCase):
             real.wait_until(lambda c=client: c.ask("call KV.Range key \"x\"").startswith("OK"), "etcd is back")
 
     def test_law_v(self):
-        seed = int(os.environ.get("VIEW_SEED", random.SystemRandom().randrange(1 << 32)))
-        print(f"VIEW_SEED={seed}", flush=True)
+        seed = seeds.seed("VIEW_SEED")
         rng, self.replayed, self.fences = random.Random(seed), {}, 0
         end = time.monotonic() + float(os.environ.get("VIEW_S", "10"))
         watched = ("default", "a", "a/b", "ab")
@@ -452,8 +452,7 @@ class Watches(unittest.TestCase):
         return [("DELETE", key, "", before) if now is None else ("PUT", key, self.held[now, key], before)]
 
     def test_filters_and_prev_kv(self):
-        seed = int(os.environ.get("VIEW_SEED", random.SystemRandom().randrange(1 << 32)))
-        print(f"VIEW_SEED={seed}", flush=True)
+        seed = seeds.seed("VIEW_SEED")
         rng, client = random.Random(seed), self.clients["a"]
         no_put, no_delete = (5, 0), (5, 1)
         asked = {"all": (), "nodelete": (no_delete,), "noput": (no_put,), "packed": ((5, b"\0"),),

@@ -20,7 +20,7 @@ import rawnats
 import stack as real
 
 OPS = 60
-FIRST_SEED = 645456330  # of the ordinary run, so that it tests the same every day; DIFFERENTIAL_S begins anywhere
+FIRST_SEED = 645456330  # of the ordinary run, so that it tests the same every day; SEEDS=new begins anywhere
 CLIENTS = 3
 CONNECTS = ('{"verbose":false,"headers":true,"no_responders":true}',
             '{"verbose":false,"headers":true,"no_responders":true,"pedantic":true}',
@@ -456,7 +456,7 @@ class Differential(cases.Shared):
         self.private = self.stack.nats("private", extra=("-js", "-sd", self.stack.path("private-js")))
         chosen = os.environ.get("DIFFERENTIAL_SEED")
         seconds = float(os.environ.get("DIFFERENTIAL_S", "40"))
-        fresh = time.time_ns() % 10**9 if "DIFFERENTIAL_S" in os.environ else FIRST_SEED
+        fresh = time.time_ns() % 10**9 if os.environ.get("SEEDS") == "new" else FIRST_SEED
         end, seed, n = time.monotonic() + seconds, int(chosen or fresh), 0
         while n == 0 or (chosen is None and time.monotonic() < end):
             print(f"DIFFERENTIAL_SEED={seed}", flush=True)

@@ -27,7 +27,8 @@ char *support_string(struct span s);
 
 /* Cases per law: environment LAW_CASES, else LAW_CASES_DEFAULT, else fallback. */
 uint64_t support_cases(uint64_t fallback);
-/* Seed: environment LAW_SEED, else from the clock; printed, so that a failure can be run again. */
+/* Seed: environment LAW_SEED, else the same in every run, else (SEEDS=new) from the clock; printed.
+ */
 struct rng support_rng(const char *law);
 
 #endif
