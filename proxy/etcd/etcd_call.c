@@ -287,9 +287,12 @@ static enum err reply(struct etcd_call *c, struct span message)
         return e;
     if (pass.watch.view != NULL && pass.watch.events != 0)
         return etcd_view_events(c, &pass.watch, message);
-    e = pb_splice_in_place(c->route->response, &pass, writable(message), message.n, &message.n);
+    size_t ready = c->from_up.ready_bytes;
+    e = pb_splice_in_place(c->route->response, &pass, writable(message) + ready, message.n - ready,
+                           &message.n);
     if (e != ERR_OK)
         return e;
+    message.n += ready;
     /* Nothing left but a foreign remainder: not sent (design.md 4.6). */
     bool is_empty = pass.events != 0 && pass.events_kept == 0;
     if (is_empty && pass.watch.hides_gap)
@@ -297,6 +300,21 @@ static enum err reply(struct etcd_call *c, struct span message)
     if (is_empty && !pass.must_send && !c->has_fragments && !pass.watch.ends_gap)
         return ERR_OK;
     return grpc_reader_give(&c->from_up, message, &c->to_app);
+}
+
+/* A list is stripped as it arrives, while its bytes are in a near cache. */
+static enum err strip_arrived(struct etcd_call *c)
+{
+    struct span arrived = grpc_reader_arrived(&c->from_up);
+    if (c->route->kind != ETCD_KIND_RANGE || c->range != NULL || arrived.n == 0)
+        return ERR_OK;
+    struct etcd_pass pass = {.call = c};
+    size_t read, written;
+    enum err e = pb_splice_arrived(c->route->response, &pass, writable(arrived), arrived.n, &read,
+                                   &written);
+    if (e == ERR_OK)
+        grpc_reader_rewrote(&c->from_up, read, written);
+    return e;
 }
 
 enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
@@ -313,6 +331,8 @@ enum err etcd_call_feed_up(struct etcd_call *c, struct span in)
         if (c->views != NULL && etcd_call_is_held(c))
             return etcd_view_wait_up(c, in);
     }
+    if (e == ERR_OK)
+        e = strip_arrived(c);
     c->is_unmoved = c->is_unmoved && c->from_up.partial.cap == 0;
     if (e == ERR_REQUEST_TOO_LARGE)
         explain_too_large(c, &c->from_up);

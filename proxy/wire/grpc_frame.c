@@ -50,6 +50,7 @@ static void forget_last(struct grpc_reader *r)
     if (!r->handed_out)
         return;
     r->handed_out = false;
+    r->ready_bytes = r->saved_bytes = 0;
     buf_consume(&r->partial, buf_len(&r->partial));
     buf_trim(&r->partial);
 }
@@ -62,7 +63,7 @@ static bool next_from_partial(struct grpc_reader *r, struct span *in, struct spa
         e = check_head(r, buf_span(&r->partial).p);
     size_t whole = GRPC_HEAD_BYTES;
     if (e == ERR_OK && buf_len(&r->partial) >= GRPC_HEAD_BYTES) {
-        whole += head_length(buf_span(&r->partial).p);
+        whole += head_length(buf_span(&r->partial).p) - r->saved_bytes;
         e = gather(r, in, whole);
     }
     *ret_error = e;
@@ -96,6 +97,26 @@ bool grpc_reader_next(struct grpc_reader *r, struct span *in, struct span *ret_m
     return in->n != 0 && next_from_partial(r, in, ret_message, ret_error);
 }
 
+struct span grpc_reader_arrived(const struct grpc_reader *r)
+{
+    size_t ready = GRPC_HEAD_BYTES + r->ready_bytes;
+    if (r->handed_out || buf_len(&r->partial) <= ready)
+        return SPAN_NONE;
+    return span_skip(buf_span(&r->partial), ready);
+}
+
+void grpc_reader_rewrote(struct grpc_reader *r, size_t read, size_t written)
+{
+    struct span arrived = grpc_reader_arrived(r);
+    CHECK(written <= read && read <= arrived.n);
+    uint8_t *start = r->partial.data + r->partial.head + GRPC_HEAD_BYTES + r->ready_bytes;
+    if (written != read)
+        memmove(start + written, start + read, arrived.n - read);
+    r->ready_bytes += (uint32_t)written;
+    r->saved_bytes += (uint32_t)(read - written);
+    buf_truncate(&r->partial, buf_len(&r->partial) - (read - written));
+}
+
 enum err grpc_reader_give(struct grpc_reader *r, struct span message, struct buf *out)
 {
     uint8_t head[GRPC_HEAD_BYTES];
@@ -113,6 +134,7 @@ enum err grpc_reader_give(struct grpc_reader *r, struct span message, struct buf
     *out = r->partial;
     r->partial = (struct buf){0};
     r->handed_out = false;
+    r->ready_bytes = r->saved_bytes = 0;
     return ERR_OK;
 }
 

@@ -17,10 +17,12 @@ enum {
 };
 
 struct grpc_reader {
-    struct buf partial;  /* head and body of a frame that has not arrived whole */
-    uint32_t max_bytes;  /* largest message taken */
-    uint32_t over_bytes; /* after ERR_REQUEST_TOO_LARGE: the length that was announced */
-    bool handed_out;     /* partial is the message of the last call */
+    struct buf partial;   /* head and body of a frame that has not arrived whole */
+    uint32_t max_bytes;   /* largest message taken */
+    uint32_t over_bytes;  /* after ERR_REQUEST_TOO_LARGE: the length that was announced */
+    uint32_t ready_bytes; /* of the message in partial: rewritten already, at its start */
+    uint32_t saved_bytes; /* by how much they have become less */
+    bool handed_out;      /* partial is the message of the last call */
 };
 
 /*
@@ -31,6 +33,12 @@ struct grpc_reader {
  */
 bool grpc_reader_next(struct grpc_reader *r, struct span *in, struct span *ret_message,
                       enum err *ret_error) ATTR_MUST_USE;
+/* The message that has not arrived whole, as far as it has and is not ready; mutable in place.
+ * SPAN_NONE: there is none. */
+struct span grpc_reader_arrived(const struct grpc_reader *r);
+/* The first `read` bytes of those have been rewritten to `written` bytes at the same start: they
+ * are ready. The message that grpc_reader_next() hands out begins with ready_bytes such bytes. */
+void grpc_reader_rewrote(struct grpc_reader *r, size_t read, size_t written);
 /* Append the frame of the message that the last grpc_reader_next() gave, perhaps shortened: same
  * start, not longer. A large one is moved, not copied, when out is empty: held once. The message is
  * gone afterwards. */

@@ -18,6 +18,7 @@ struct splice {
     size_t grow_from; /* buf_len(grow) at the start: output offset 0 */
     uint8_t *base;    /* in place: the message */
     size_t n;         /* in place: bytes written */
+    bool is_part;     /* the outermost message may go on behind its end */
     unsigned depth;   /* frames in use; stack[depth - 1] is being walked */
     struct pb_frame stack[LIMIT_PB_DEPTH];
 };
@@ -248,6 +249,15 @@ static inline bool skip_unlisted(struct splice *s, const struct pb_frame *f)
     return p == f->end;
 }
 
+/* The next field does not parse. In a part of a message it may lack its rest: end before it. */
+static enum err cut_off(const struct splice *s, struct pb_frame *f)
+{
+    if (!s->is_part || s->depth != 1)
+        return ERR_PB_MALFORMED;
+    f->end = s->p;
+    return ERR_OK;
+}
+
 /* One field of the message on top. */
 static enum err step(struct splice *s)
 {
@@ -256,7 +266,7 @@ static enum err step(struct splice *s)
     if (skip_unlisted(s, f))
         return ERR_OK;
     if (!pb_item_next(&s->p, f->end, &it))
-        return ERR_PB_MALFORMED;
+        return cut_off(s, f);
     /* Most fields: decided without the jump through the table below. */
     if (it.number >= f->m->n_fields || f->m->fields[it.number].action == PB_COPY)
         return f->m->closed ? leave_out(s, &it) : ERR_OK;
@@ -301,6 +311,7 @@ enum err pb_splice(const struct pb_message *m, void *ctx, struct span in, struct
     s.grow_from = buf_len(out);
     s.base = NULL;
     s.n = 0;
+    s.is_part = false;
     /* One growth for most messages: a mapped key is a prefix longer. */
     enum err e = buf_reserve(out, in.n + 64);
     if (e == ERR_OK)
@@ -310,20 +321,38 @@ enum err pb_splice(const struct pb_message *m, void *ctx, struct span in, struct
     return e;
 }
 
+static void begin_in_place(struct splice *s, void *ctx, uint8_t *data, bool is_part)
+{
+    s->ctx = ctx;
+    s->p = s->copied = data;
+    s->grow = NULL;
+    s->grow_from = 0;
+    s->base = data;
+    s->n = 0;
+    s->is_part = is_part;
+}
+
 enum err pb_splice_in_place(const struct pb_message *m, void *ctx, uint8_t *data, size_t n,
                             size_t *ret_n)
 {
     if (n == 0)
         return *ret_n = 0, ERR_OK;
     struct splice s;
-    s.ctx = ctx;
-    s.p = s.copied = data;
-    s.grow = NULL;
-    s.grow_from = 0;
-    s.base = data;
-    s.n = 0;
+    begin_in_place(&s, ctx, data, false);
     enum err e = run(&s, m, span_of(data, n));
     if (e == ERR_OK)
         *ret_n = s.n;
+    return e;
+}
+
+enum err pb_splice_arrived(const struct pb_message *m, void *ctx, uint8_t *data, size_t n,
+                           size_t *ret_read, size_t *ret_written)
+{
+    CHECK(m->begin == NULL && m->end == NULL && !m->closed);
+    struct splice s;
+    begin_in_place(&s, ctx, data, true);
+    enum err e = run(&s, m, span_of(data, n));
+    *ret_read = (size_t)(s.p - data);
+    *ret_written = s.n;
     return e;
 }

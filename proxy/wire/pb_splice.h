@@ -9,6 +9,8 @@
  *   append:    in  ──────────────> out, a buf; a message may grow
  *   in place:  [ written | gap | not read yet ]   the writer never overtakes the reader, so a large
  *              answer is held once; a message may only shrink
+ *   arrived:   in place, the whole fields of a beginning of the message: what is rewritten as it
+ *              arrives is still in a near cache
  *
  * Length prefixes of enclosing messages are mended when their message ends.
  *
@@ -97,5 +99,12 @@ enum err pb_splice(const struct pb_message *m, void *ctx, struct span in,
  * undefined. */
 enum err pb_splice_in_place(const struct pb_message *m, void *ctx, uint8_t *data, size_t n,
                             size_t *ret_n) ATTR_MUST_USE;
+
+/* The first n bytes of a message whose rest has not arrived, and which has no begin and no end and
+ * is not closed: its whole fields are rewritten, data[0..*ret_read) to data[0..*ret_written). The
+ * call is repeated with the bytes behind them and what follows those, at last as a message of their
+ * own. What may be cut off is not read; so it is the last call that says if it is malformed. */
+enum err pb_splice_arrived(const struct pb_message *m, void *ctx, uint8_t *data, size_t n,
+                           size_t *ret_read, size_t *ret_written) ATTR_MUST_USE;
 
 #endif

@@ -109,6 +109,33 @@ static void strip_both_ways(struct span in)
     free(copy);
 }
 
+/* Stripped as it arrives, a piece of `step` bytes at a time: what it is when it comes whole. */
+static void strip_in_pieces(struct span in, size_t step)
+{
+    uint8_t *whole = copy_of(in), *pieces = copy_of(in), sum = 0;
+    size_t want = 0, ready = 0, have = 0, read = 0, written = 0, n = 0;
+    enum err a = pb_splice_in_place(&down, &sum, whole, in.n, &want), b = ERR_OK;
+    for (size_t at = 0; b == ERR_OK && at < in.n; at += step) {
+        size_t piece = in.n - at < step ? in.n - at : step;
+        memcpy(pieces + ready + have, in.p + at, piece);
+        have += piece;
+        b = pb_splice_arrived(&down, &sum, pieces + ready, have, &read, &written);
+        if (b != ERR_OK)
+            break;
+        CHECK(written <= read && read <= have);
+        have -= read;
+        memmove(pieces + ready + written, pieces + ready + read, have);
+        ready += written;
+    }
+    if (b == ERR_OK)
+        b = pb_splice_in_place(&down, &sum, pieces + ready, have, &n);
+    CHECK((a == ERR_OK) == (b == ERR_OK));
+    if (a == ERR_OK)
+        CHECK(span_eq(span_of(whole, want), span_of(pieces, ready + n)));
+    free(whole);
+    free(pieces);
+}
+
 /* Decode twice: equal but for lengths and numbers written in more bytes than needed. */
 static void same_fields(struct span a, struct span b, unsigned depth)
 {
@@ -145,6 +172,8 @@ static void strip_undoes_map(struct span in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     strip_both_ways(span_of(data, n));
+    strip_in_pieces(span_of(data, n), 1);
+    strip_in_pieces(span_of(data, n), n == 0 ? 1 : 1 + data[0] % 64);
     strip_undoes_map(span_of(data, n));
     return 0;
 }

@@ -67,6 +67,30 @@ static void messages_come_in_any_two_pieces_and_byte_by_byte(void **state)
     assert_span_equal(buf_span(&got), SPAN_LIT("one||three|"));
 }
 
+/* What has been rewritten meanwhile shortens the message, however it is cut. */
+static void a_message_is_rewritten_as_it_arrives(void **state)
+{
+    (void)state;
+    static const struct span frame = {(const uint8_t *)"\0\0\0\0\6aAbBcC\0\0\0\0\1d", 17};
+    for (size_t cut = 0; cut <= 11; cut++) {
+        start();
+        assert_int_equal(feed(span_head(frame, cut)), ERR_OK);
+        struct span arrived = grpc_reader_arrived(&reader);
+        assert_int_equal(arrived.n, cut > 5 && cut < 11 ? cut - 5 : 0);
+        if (arrived.n >= 2) { /* the capital is left out */
+            assert_span_equal(span_head(arrived, 2), SPAN_LIT("aA"));
+            grpc_reader_rewrote(&reader, 2, 1);
+            assert_int_equal(grpc_reader_arrived(&reader).n, arrived.n - 2);
+            assert_int_equal(reader.ready_bytes, 1);
+        }
+        assert_int_equal(feed(span_skip(frame, cut)), ERR_OK);
+        assert_span_equal(buf_span(&got),
+                          arrived.n >= 2 ? SPAN_LIT("abBcC|d|") : SPAN_LIT("aAbBcC|d|"));
+        assert_int_equal(reader.ready_bytes, 0);
+        assert_true(grpc_reader_is_clean(&reader));
+    }
+}
+
 static void flags_and_lengths_are_checked(void **state)
 {
     (void)state;
@@ -139,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_come_whole),
         cmocka_unit_test(messages_come_in_any_two_pieces_and_byte_by_byte),
+        cmocka_unit_test(a_message_is_rewritten_as_it_arrives),
         cmocka_unit_test(flags_and_lengths_are_checked),
         cmocka_unit_test(an_announced_length_takes_no_memory_before_it_arrives),
         cmocka_unit_test(a_large_message_is_given_without_a_copy),

@@ -105,6 +105,10 @@ static const struct pb_field root_fields[] = {
     [6] = {.action = PB_PEEK, .peek = peek},
 };
 static const struct pb_message root = {root_fields, ARRAY_LEN(root_fields), NULL, root_end, false};
+static const struct pb_field list_fields[] = {
+    [2] = {.action = PB_MESSAGE, .droppable = true, .sub = &child},
+};
+static const struct pb_message list = {list_fields, ARRAY_LEN(list_fields), NULL, NULL, false};
 static const struct pb_field closed_fields[] = {
     [1] = {.action = PB_KEEP},
     [3] = {.action = PB_NUMBER, .number = halve},
@@ -403,6 +407,50 @@ static void nesting_is_bounded(void **state)
     assert_int_equal(pb_splice_in_place(&child, NULL, bytes, n, &out_n), ERR_PB_MALFORMED);
 }
 
+/* Every cut of a message with a foreign element, lengths that become shorter and unlisted fields.
+ */
+static void a_message_that_arrives_in_two_pieces_comes_out_the_same(void **state)
+{
+    (void)state;
+    static uint8_t bytes[126];
+    memset(bytes, 'P', sizeof bytes);
+    struct pb_build own = {0}, other = {0}, m = {0}, want = {0}, want_own = {0};
+    pb_span(&own, 1, span_of(bytes, sizeof bytes));
+    pb_str(&other, 1, "x");
+    pb_span(&want_own, 1, span_of(bytes, sizeof bytes - 1));
+    pb_num(&m, 9, 300);
+    pb_num(&want, 9, 300);
+    for (unsigned i = 0; i < 3; i++) {
+        pb_sub(&m, 2, &own);
+        pb_sub(&m, 2, &other);
+        pb_sub(&want, 2, &want_own);
+    }
+    pb_str(&m, 4096, "not listed");
+    pb_str(&want, 4096, "not listed");
+    for (size_t cut = 0; cut <= m.n; cut++) {
+        struct pb_build copy = m;
+        size_t read = 0, written = 0, n;
+        if (cut != 0)
+            assert_int_equal(pb_splice_arrived(&list, NULL, copy.b, cut, &read, &written), ERR_OK);
+        assert_true(written <= read && read <= cut);
+        if (cut == m.n)
+            assert_int_equal(read, m.n);
+        memmove(copy.b + written, copy.b + read, m.n - read);
+        assert_int_equal(pb_splice_in_place(&list, NULL, copy.b + written, m.n - read, &n), ERR_OK);
+        assert_span_equal(span_of(copy.b, written + n), pb_built(&want));
+    }
+}
+
+static void what_has_arrived_must_parse_inside(void **state)
+{
+    (void)state;
+    uint8_t bytes[] = "\x12\x03\x0a\x05P"; /* the length inside leads out of its message */
+    size_t read, written;
+    assert_int_equal(pb_splice_arrived(&list, NULL, bytes, 4, &read, &written), ERR_OK);
+    assert_int_equal(read, 0);
+    assert_int_equal(pb_splice_arrived(&list, NULL, bytes, 5, &read, &written), ERR_PB_MALFORMED);
+}
+
 /* The short way over a field takes no other bytes for one than the long way. */
 static void a_skipped_field_is_the_one_that_is_read(void **state)
 {
@@ -457,6 +505,8 @@ int main(void)
         cmocka_unit_test(peeking_changes_nothing),
         cmocka_unit_test(what_does_not_parse_strictly_is_malformed),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(a_message_that_arrives_in_two_pieces_comes_out_the_same),
+        cmocka_unit_test(what_has_arrived_must_parse_inside),
         cmocka_unit_test(a_skipped_field_is_the_one_that_is_read),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
