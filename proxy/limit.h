@@ -169,6 +169,9 @@ enum {
     /* A member that cannot reach the others is left for the next address, but not sooner after it
      * was chosen: the others may be no better. */
     LIMIT_UPSTREAM_DISTRUST_MS = 1000,
+    /* Doubled with each round in which all were left: then the cluster has no leader, and streams
+     * that move between its members, thousands perhaps, are load that helps nobody. */
+    LIMIT_UPSTREAM_DISTRUST_MAX_MS = 16000,
     /* A client whose deadline is over cancels the call about then. */
     LIMIT_UPSTREAM_DEADLINE_SLACK_MS = 50,
     /* A call that waits shortens the wait between attempts to this. */

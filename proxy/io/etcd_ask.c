@@ -54,8 +54,9 @@ enum err etcd_ask_send(struct etcd_ask *a, struct span method)
     nghttp2_nv nv[ETCD_HEAD_OWN_FIELDS];
     if (client == NULL || client->conn.ending)
         return ERR_NO_UPSTREAM;
-    grpc_frame_head(a->request.data + a->request.head,
-                    (uint32_t)(buf_len(&a->request) - GRPC_HEAD_BYTES));
+    if (buf_len(&a->request) != 0)
+        grpc_frame_head(a->request.data + a->request.head,
+                        (uint32_t)(buf_len(&a->request) - GRPC_HEAD_BYTES));
     a->reader = (struct grpc_reader){.max_bytes = a->handler->message_bytes};
     a->up.handler = &up_events;
     a->up.body = (struct h2_body){.bytes = &a->request, .ended = !a->handler->stays_open};

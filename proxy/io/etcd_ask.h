@@ -61,7 +61,8 @@ void etcd_ask_open(struct etcd_ask *a);
 /* on_closed follows, later in the loop. */
 void etcd_ask_close(struct etcd_ask *a);
 
-/* Forget what was, and make room for the frame's head: append the message to a->request. */
+/* Forget what was, and make room for the frame's head: append the message to a->request. (After
+ * etcd_ask_forget() alone, etcd_ask_send() sends no message: one that stays open may do so.) */
 enum err etcd_ask_begin(struct etcd_ask *a) ATTR_MUST_USE;
 /* ERR_NO_UPSTREAM: the lane is not usable. ERR_NOMEM, ERR_LIMIT. Nothing is called then. */
 enum err etcd_ask_send(struct etcd_ask *a, struct span method) ATTR_MUST_USE;

@@ -100,6 +100,7 @@ static void on_retired(struct h2_client *c)
               l->lane, NULL);
     l->current = NULL;
     move(l, ETCD_LINK_IDLE, 0);
+    l->handler->on_retired(l);
     if (l->is_kept && !l->is_closing)
         dial(l);
 }
@@ -136,7 +137,7 @@ void etcd_link_readdress(struct etcd_link *l, const struct addr *upstream, unsig
     struct h2_client *c = l->current;
     l->upstream = upstream;
     l->upstreams = n;
-    l->at = l->tried = 0;
+    l->at = l->tried = l->left_soon = 0;
     l->backoff_ms = 0;
     for (unsigned i = 0; c != NULL && i < n; i++)
         if (is_same(&c->addr, &upstream[i]))
@@ -151,13 +152,25 @@ void etcd_link_readdress(struct etcd_link *l, const struct addr *upstream, unsig
         h2_client_close(c);
 }
 
+/* So long a member is used before it may be left. */
+static uint64_t patience_ms(const struct etcd_link *l)
+{
+    uint64_t ms = LIMIT_UPSTREAM_DISTRUST_MS;
+    for (unsigned n = l->left_soon; n >= l->upstreams && ms < LIMIT_UPSTREAM_DISTRUST_MAX_MS;
+         n -= l->upstreams)
+        ms *= 2;
+    return ms;
+}
+
 void etcd_link_distrust(struct etcd_link *l, const struct addr *member)
 {
     struct h2_client *c = etcd_link_client(l);
+    uint64_t used_ms = loop_now_ms(l->hub->loop) - l->since_ms, enough_ms = patience_ms(l);
     if (c == NULL || c->conn.ending || l->is_closing || l->upstreams == 1 ||
-        !is_same(&c->addr, member) ||
-        loop_now_ms(l->hub->loop) - l->since_ms < LIMIT_UPSTREAM_DISTRUST_MS)
+        !is_same(&c->addr, member) || used_ms < enough_ms)
         return;
+    /* Who has a complaint makes it again within the longest back-off. */
+    l->left_soon = used_ms < enough_ms + LIMIT_BACKOFF_MAX_MS ? l->left_soon + 1 : 0;
     log_event(LOG_WARN, "this member of etcd cannot reach the others; the next address", "peer",
               c->authority, "lane", l->lane, NULL);
     if (l->is_kept)

@@ -25,6 +25,8 @@ struct etcd_link_handler {
     void (*on_usable)(struct etcd_link *l);
     /* A round failed, or the connection was lost. */
     void (*on_down)(struct etcd_link *l);
+    /* It takes no more calls, and ends with the last one: nothing of our own may keep it. */
+    void (*on_retired)(struct etcd_link *l);
     bool (*is_wanted)(const struct etcd_link *l); /* does anybody wait for it? */
     void (*on_closed)(struct etcd_link *l);       /* after etcd_link_close(): nothing is left */
 };
@@ -51,6 +53,7 @@ struct etcd_link {
     unsigned at;                   /* the address to dial next */
     unsigned tried;                /* addresses tried in this round */
     uint64_t backoff_ms, since_ms; /* when the state was entered */
+    unsigned left_soon;            /* members distrusted one after another, each soon */
     uint64_t answered_ms;          /* when a unary call was answered last; set by its owner */
     struct h2_client *current;     /* in DIALLING and USABLE */
     struct h2_client *clients;     /* current and those that finish their streams */
@@ -63,8 +66,9 @@ void etcd_link_open(struct etcd_link *l);
 void etcd_link_close(struct etcd_link *l);
 /* Somebody waits: dial, or shorten the back-off. */
 void etcd_link_want(struct etcd_link *l);
-/* The member at this address says that it cannot reach the others: use the next one. A kept link's
- * calls finish where they are; the other's are streams, which go on elsewhere. */
+/* The member at this address says that it cannot reach the others: use the next one, unless it was
+ * chosen a moment ago (limit.h): say it again then. A kept link's calls finish where they are; the
+ * other's are streams, which go on elsewhere. */
 void etcd_link_distrust(struct etcd_link *l, const struct addr *member);
 /* There are other addresses now: upstream (borrowed), n of them. A connection to one that is no
  * longer there is left, as by etcd_link_distrust(). */

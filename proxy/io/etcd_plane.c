@@ -65,6 +65,15 @@ static bool is_link_wanted(const struct etcd_link *l)
     return false;
 }
 
+/* Only where there is another member to go to. */
+static void watch_leader(struct etcd_plane *p)
+{
+    if (p->options.upstreams == 1)
+        leader_watch_end(&p->leader);
+    else if (etcd_link_client(&p->links[ETCD_LANE_STREAM]) != NULL)
+        leader_watch_begin(&p->leader);
+}
+
 static void on_link_usable(struct etcd_link *l)
 {
     struct etcd_plane *p = l->owner;
@@ -79,8 +88,16 @@ static void on_link_usable(struct etcd_link *l)
             etcd_link_want(&p->links[ETCD_LANE_STREAM]);
     } else {
         etcd_auth_on_link(&p->auth, ETCD_LANE_STREAM);
+        watch_leader(p);
     }
     etcd_stream_pump(p);
+}
+
+static void on_link_retired(struct etcd_link *l)
+{
+    struct etcd_plane *p = l->owner;
+    if (l == &p->links[ETCD_LANE_STREAM])
+        leader_watch_end(&p->leader);
 }
 
 static void on_link_down(struct etcd_link *l)
@@ -89,6 +106,8 @@ static void on_link_down(struct etcd_link *l)
     bool unary = l == &p->links[ETCD_LANE_UNARY];
     if (unary)
         set_usable(p, false);
+    else
+        leader_watch_end(&p->leader);
     /* Without the registry, or a token, every call waits for the unary lane. */
     bool all = unary && (!p->ns.has_tag || !etcd_auth_allows(&p->auth, ETCD_LANE_STREAM));
     enum etcd_lane lane = !unary ? ETCD_LANE_STREAM : all ? ETCD_LANES : ETCD_LANE_UNARY;
@@ -102,6 +121,7 @@ static void on_link_closed(struct etcd_link *l)
 
 static const struct etcd_link_handler link_events = {.on_usable = on_link_usable,
                                                      .on_down = on_link_down,
+                                                     .on_retired = on_link_retired,
                                                      .is_wanted = is_link_wanted,
                                                      .on_closed = on_link_closed};
 
@@ -143,16 +163,31 @@ static void on_enroll_failed(struct etcd_enroll *e)
                              etcd_enroll_is_refused(e->error) ? e->error : ERR_NO_UPSTREAM);
 }
 
-static void on_alone(struct etcd_enroll *e)
+static void leave_member_of(struct etcd_plane *p, enum etcd_lane lane)
 {
-    struct h2_client *client = etcd_link_client(e->link);
+    const struct h2_client *client = etcd_link_client(&p->links[lane]);
     if (client != NULL)
-        etcd_plane_distrust(e->owner, &client->addr);
+        etcd_plane_distrust(p, &client->addr);
+}
+
+static void on_unary_alone(struct etcd_enroll *e)
+{
+    leave_member_of(e->owner, ETCD_LANE_UNARY);
+}
+
+static void on_stream_alone(struct leader_watch *w)
+{
+    leave_member_of(w->owner, ETCD_LANE_STREAM);
 }
 
 static void on_enroll_closed(struct etcd_enroll *e)
 {
     close_if_done(e->owner);
+}
+
+static void on_leader_closed(struct leader_watch *w)
+{
+    close_if_done(w->owner);
 }
 
 /* -- applications -- */
@@ -403,9 +438,16 @@ static void open_parts(struct etcd_plane *p)
     p->enroll.link = &p->links[ETCD_LANE_UNARY];
     p->enroll.on_done = on_enrolled;
     p->enroll.on_failed = on_enroll_failed;
-    p->enroll.on_alone = on_alone;
+    p->enroll.on_alone = on_unary_alone;
     p->enroll.on_closed = on_enroll_closed;
     etcd_enroll_open(&p->enroll);
+    p->open_parts++;
+    p->leader = (struct leader_watch){.owner = p,
+                                      .link = &p->links[ETCD_LANE_STREAM],
+                                      .loop = p->loop,
+                                      .on_alone = on_stream_alone,
+                                      .on_closed = on_leader_closed};
+    leader_watch_open(&p->leader);
     p->open_parts++;
     p->version.link = &p->links[ETCD_LANE_UNARY];
     p->version.auth = &p->auth;
@@ -468,6 +510,7 @@ enum err etcd_plane_reload(struct etcd_plane *p, const struct etcd_plane_options
         etcd_auth_begin_anew(&p->auth);
     for (unsigned lane = 0; lane < ETCD_LANES; lane++)
         etcd_link_readdress(&p->links[lane], options->upstream, options->upstreams);
+    watch_leader(p);
     return ERR_OK;
 }
 
@@ -499,6 +542,7 @@ void etcd_plane_close(struct etcd_plane **plane)
         h2_conn_end(&s->conn);
     etcd_auth_close(&p->auth);
     etcd_enroll_close(&p->enroll);
+    leader_watch_close(&p->leader);
     etcd_version_deinit(&p->version);
     etcd_link_close(&p->links[ETCD_LANE_UNARY]);
     etcd_link_close(&p->links[ETCD_LANE_STREAM]);

@@ -6,6 +6,7 @@
  *        │  ├────── owns ──> etcd_link[2] ──> h2_client    upstream
  *        │  ├────── owns ──> etcd_auth                     who we are, a token
  *        │  ├────── owns ──> etcd_enroll                   the registry, once
+ *        │  ├────── owns ──> leader_watch                  the stream lane's member
  *        │  └────── owns ──> etcd_version                  upstream's, for /version
  *        └── etcd_stream… : one call each, between one h2_app_stream and one h2_up_stream
  */
@@ -16,6 +17,7 @@
 #include "etcd/etcd_family.h"
 #include "etcd/registry.h"
 #include "io/etcd_enroll.h"
+#include "io/etcd_leader_watch.h"
 #include "io/etcd_link.h"
 #include "io/etcd_plane.h"
 #include "io/etcd_version.h"
@@ -39,6 +41,7 @@ struct etcd_plane {
     struct etcd_link links[ETCD_LANES];
     struct etcd_auth auth;
     struct etcd_enroll enroll;
+    struct leader_watch leader;
     struct etcd_version version;
     /* Calls that wait for upstream, oldest first. */
     struct etcd_stream *waiting, **waiting_end;
@@ -51,7 +54,7 @@ struct etcd_plane {
     enum { ETCD_PLANE_SERVING, ETCD_PLANE_GOAWAY_SOON, ETCD_PLANE_DRAINED } drain;
     uint64_t drain_at_ms; /* the next step of the drain */
     bool is_closing;
-    unsigned open_parts; /* servers, links, auth, enroll and the timer: freed at 0 */
+    unsigned open_parts; /* servers, links, auth, enroll, leader and the timer: freed at 0 */
 };
 
 /* The member at this address cannot reach the others: neither lane uses it now. */

@@ -123,7 +123,7 @@ class Cluster:
 
     def __init__(self, stack):
         self.stack = stack
-        self.cut = None  # the id of the member that is cut off
+        self.cut = None  # the id of the member that is cut off, or "all"
         self.ids = {}
         self.ports = [(real.free_port(), real.free_port()) for _ in range(self.N)]
         self.gates = [Gate(self.ports[i][0], lambda sender, i=i: self._is_refused(sender, i)) for i in range(self.N)]
@@ -139,7 +139,7 @@ class Cluster:
             self.ids[int(words[2][1:])] = words[0]
 
     def _is_refused(self, sender, to):
-        return self.cut is not None and (self.cut in (sender, self.ids.get(to)))
+        return self.cut is not None and self.cut in ("all", sender, self.ids.get(to))
 
     def start(self, number):
         self.members[number] = self.stack._start(
@@ -185,6 +185,12 @@ class Cluster:
 
     def cut_off(self, number):
         self.cut = self.ids[number]
+        for gate in self.gates:
+            gate.enforce()
+
+    def cut_all(self):
+        """Nobody hears anybody: there is no leader."""
+        self.cut = "all"
         for gate in self.gates:
             gate.enforce()
 

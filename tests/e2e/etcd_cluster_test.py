@@ -3,6 +3,7 @@
 through a sidecar that knows all three: what was acknowledged is there, watches show everything once and
 in order, leases live on."""
 
+import datetime
 import re
 import time
 import unittest
@@ -137,6 +138,24 @@ class EtcdCluster(unittest.TestCase):
         self.write(10)
         self.check()
         self.assertNotEqual(victim, self.serves("stream"))
+        self.cluster.heal()
+        self.cluster.wait_healthy()
+        self.write(5)
+        self.check()
+
+    def connected(self, lane):
+        """When the sidecar connected, in seconds."""
+        found = re.findall(r'time=(\S+) \S+ msg="connected to etcd" peer=\S+ lane=' + lane, self.sidecar.log())
+        return [datetime.datetime.fromisoformat(t).timestamp() for t in found]
+
+    def test_no_member_has_a_leader(self):
+        """The watch moves once through all, and then ever more seldom; it goes on when there is a leader again."""
+        before = len(self.connected("stream"))
+        self.cluster.cut_all()
+        moves = self.cluster.N + 2
+        real.wait_until(lambda: len(self.connected("stream")) >= before + moves, f"{moves} moves", PATIENCE_S)
+        *_, earlier, later = self.connected("stream")[:before + moves]
+        self.assertGreater(later - earlier, 2, self.sidecar.tail())  # LIMIT_UPSTREAM_DISTRUST_MS, doubled
         self.cluster.heal()
         self.cluster.wait_healthy()
         self.write(5)

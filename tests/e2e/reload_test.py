@@ -95,6 +95,27 @@ class Reload(unittest.TestCase):
         for c in (client, nats, second):
             c.stop()
 
+    def test_several_addresses_are_asked_for_their_leader(self):
+        """One more stream on etcd while there is another address to go to, and only then."""
+        etcd = self.stack.etcd("only")
+        one, two = [etcd.url], [etcd.url, etcd.url.replace("127.0.0.1", "localhost")]
+        self.start(etcd_upstream=one)
+        client = self.stack.etcd_client(self.sidecar.etcd)
+        client.ask("open w Watch.Watch")
+        client.ask('send w create_request { key "k" }')
+        self.assertIn("created 1", client.ask("recv w"))
+
+        def streams():
+            text = real.http_get(etcd.addr, "/metrics")[1]
+            return int(re.search(r"(?m)^etcd_debugging_mvcc_watch_stream_total (\d+)$", text).group(1))
+        real.wait_until(lambda: streams() == 2, "the registry's entry and the application watch")
+        for addresses, n in ((two, 3), (one, 2), (two, 3)):
+            self.after("taken", lambda a=addresses: self.write(etcd_upstream=a))
+            real.wait_until(lambda n=n: streams() == n, f"{n} streams with {addresses}")
+        self.assertEqual("OK", client.ask('call KV.Put key "k" value "v"'))
+        self.assertIn('"v"', client.ask("recv w"))
+        client.stop()
+
     def test_an_echoless_connection_is_not_answered_at_another_bus(self):
         """Its voice (nats_voice.c) is dialled when it is needed: never to a server that has taken the old
         one's place. The connection ends, and its client comes again."""

@@ -174,13 +174,14 @@ static void make_child(void)
 static bool live(unsigned n, bool is_view)
 {
     bool (*talk)(struct world *, struct app *) = is_view ? converse_view : converse;
-    struct world w = {.upstream = {etcd_app_addr("127.0.0.1", etcd.port)}};
+    const struct addr up = etcd_app_addr("127.0.0.1", etcd.port);
+    struct world w = {.upstream = {up, up}};
     struct buf error = {0};
     assert_int_equal(loop_init(&w.l), ERR_OK);
     assert_int_equal(ns_path_parse(SPAN_LIT("alloc"), '/', &w.ns, NULL), ERR_OK);
     w.listen = etcd_app_addr("127.0.0.1", 0);
     alloc_fail_at(n);
-    enum err e = is_view ? open_view(&w, &error) : try_open(&w, SPAN_LIT("bh/"), 1, &error);
+    enum err e = is_view ? open_view(&w, &error) : try_open(&w, SPAN_LIT("bh/"), 2, &error);
     if (e == ERR_OK) {
         bool well = talk(&w, &w.app);
         bool failed = alloc_state.has_failed;

@@ -263,7 +263,7 @@ static void close_in_every_state_leaves_nothing(void **state)
         struct world w;
         struct app_call calls[4];
         struct raw http1;
-        begin_real(&w, "states");
+        begin_named(&w, "states", etcd_app_addr("127.0.0.1", etcd.port), "bh/", 1 + turns % 2);
         struct addr at = etcd_plane_addr(w.plane);
         raw_open(&http1, &w.l, &at, SPAN_LIT("GET /health"));
         app_call_open(&w.app, &calls[0], "/etcdserverpb.Watch/Watch");

@@ -30,16 +30,23 @@ static inline enum err try_open(struct world *w, struct span root, unsigned upst
     return etcd_plane_open(&w->l, &o, &w->plane, error);
 }
 
-static inline void begin(struct world *w, const char *ns, struct addr upstream, const char *root)
+/* n: how often the upstream is named, 1 or 2. */
+static inline void begin_named(struct world *w, const char *ns, struct addr upstream,
+                               const char *root, unsigned n)
 {
     struct buf error = {0};
-    *w = (struct world){.upstream = {upstream}};
+    *w = (struct world){.upstream = {upstream, upstream}};
     assert_int_equal(loop_init(&w->l), ERR_OK);
     assert_int_equal(ns_path_parse(span_str(ns), '/', &w->ns, NULL), ERR_OK);
     w->listen = etcd_app_addr("127.0.0.1", 0);
-    assert_int_equal(try_open(w, span_str(root), 1, &error), ERR_OK);
+    assert_int_equal(try_open(w, span_str(root), n, &error), ERR_OK);
     struct addr at = etcd_plane_addr(w->plane);
     app_open(&w->app, &w->l, &at, 0);
+}
+
+static inline void begin(struct world *w, const char *ns, struct addr upstream, const char *root)
+{
+    begin_named(w, ns, upstream, root, 1);
 }
 
 static inline void begin_real(struct world *w, const char *ns)
