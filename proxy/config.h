@@ -100,7 +100,6 @@ struct config {
     /* What it says is also in the upstreams' schemes: who is to be spoken TLS to has https or tls.
      */
     struct config_tls etcd_tls, nats_tls;
-    bool nats_tls_first;                        /* TLS stands before the server's INFO */
     unsigned nats_control_line;                 /* the NATS servers' max_control_line, bytes */
     struct config_addrs health_listen;          /* at most one; default none */
     struct config_addrs admin_listen;           /* the same; loopback or a unix socket */
@@ -118,6 +117,7 @@ struct config {
     struct span key; /* `check`: the etcd key to explain; borrows from text; empty = none */
     unsigned max_connections;
     bool drain_is_classic; /* else native (design.md 7.5) */
+    bool nats_tls_first;   /* TLS stands before the server's INFO */
     unsigned drain_ms, drain_quiet_ms;
     unsigned timeout_ms; /* of `wait` */
     enum log_level log_level;

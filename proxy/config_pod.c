@@ -121,7 +121,7 @@ enum err config_set_uids(struct config_loader *l, enum option o)
     if (o == OPTION_SIDECAR_UID)
         r->uid_count = 0;
     for (unsigned i = 0; i < v->n; i++) {
-        uint64_t uid;
+        uint64_t uid = 0;
         enum err e = take_number(l, o, v->item[i], range, &uid);
         if (e != ERR_OK)
             return e;

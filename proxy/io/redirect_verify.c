@@ -78,7 +78,7 @@ static int open_listener(struct verify *v, const struct target *t, int *ret_fd)
 static enum err open_listeners(struct verify *v)
 {
     for (unsigned i = 0; i < 2; i++) {
-        int why = open_listener(v, &targets[2 * i], &v->listener[i]);
+        int why = open_listener(v, &targets[(size_t)2 * i], &v->listener[i]);
         if (why == 0 || (i == 1 && (why == EADDRNOTAVAIL || why == EAFNOSUPPORT)))
             continue;
         if (why == EADDRINUSE) {

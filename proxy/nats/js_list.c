@@ -18,12 +18,17 @@
 /* Own infos collected for one answer; more are left for the application's next offset. */
 enum { LIST_BYTES_MAX = 512 * 1024, LIST_NAMES_MAX = 1024, LIST_INFOS_MAX = 256 };
 
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Blanks, or null: no request. */
 static bool is_none(struct span body)
 {
-    while (body.n != 0 && memchr(" \t\r\n", body.p[body.n - 1], 4) != NULL)
+    while (body.n != 0 && is_blank(body.p[body.n - 1]))
         body.n--;
-    while (body.n != 0 && memchr(" \t\r\n", body.p[0], 4) != NULL)
+    while (body.n != 0 && is_blank(body.p[0]))
         body = span_skip(body, 1);
     return body.n == 0 || span_eq(body, SPAN_LIT("null"));
 }

@@ -136,7 +136,7 @@ static inline uint8_t *put_prefix(uint8_t *to, const struct subject_prefix *x)
 /* n bytes, and up to STEP_BYTES - 1 more are read and written: no call for what is short. */
 static inline uint8_t *put_steps(uint8_t *to, const uint8_t *from, size_t n)
 {
-    if (n > STEPS_MAX * STEP_BYTES)
+    if (n > (size_t)STEPS_MAX * STEP_BYTES)
         memcpy(to, from, n);
     else
         for (size_t i = 0; i < n; i += STEP_BYTES)

@@ -73,7 +73,7 @@ static bool segment_matches(struct span pattern, struct span segment)
 bool claim_pattern_matches(const char *pattern, struct span kubernetes_namespace,
                            const struct ns_path *path)
 {
-    char text[NS_PATH_BYTES_MAX + 1];
+    char text[NS_PATH_BYTES_MAX + 1] = "";
     if (strcmp(pattern, "*") == 0)
         return true;
     if (is_root_pattern(pattern))

@@ -63,7 +63,7 @@ const char *outcome_show(struct span s, char text[OUTCOME_SHOWN_BYTES])
 {
     size_t n = s.n < OUTCOME_SHOWN_BYTES - 4 ? s.n : OUTCOME_SHOWN_BYTES - 4;
     for (size_t i = 0; i < n; i++)
-        text[i] = s.p[i] >= ' ' && s.p[i] < 0x7f ? (char)s.p[i] : '?';
+        text[i] = (char)(s.p[i] >= ' ' && s.p[i] < 0x7f ? s.p[i] : (uint8_t)'?');
     snprintf(text + n, 4, "%s", n < s.n ? "..." : "");
     return text;
 }
