@@ -1,8 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The etcd plane and its upstream: down, another protocol, dying; and how the plane ends. */
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdatomic.h>
+
 #include "etcd/registry.h"
 #include "fault/etcd_world.h"
 #include "policy/lease_tag.h"
+
+/* -- a name whose address changes -- */
+static _Atomic(const char *) moving_to; /* what "moving.test" is just now */
+static atomic_uint asked;               /* how often that was asked */
+
+/* libuv's threads find this one before libc's; so it must be seen from outside. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **found)
+{
+    int (*libc)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&libc = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node == NULL || strcmp(node, "moving.test") != 0)
+        return libc(node, service, hints, found);
+    atomic_fetch_add(&asked, 1);
+    return libc(atomic_load(&moving_to), service, hints, found);
+}
 
 /* -- upstream -- */
 static void an_upstream_that_is_down_is_unavailable_in_the_words_that_clients_retry(void **state)
@@ -106,6 +127,23 @@ static void the_second_address_serves_when_the_first_is_dead(void **state)
         WAIT_FOR(&w.l, etcd_plane_is_ready(w.plane, &why));
         end(&w);
     }
+}
+
+static void a_name_is_asked_for_its_address_at_each_dial(void **state)
+{
+    (void)state;
+    struct world w;
+    const char *why;
+    atomic_store(&moving_to, "127.0.0.2"); /* nobody is there */
+    begin(&w, "moves", etcd_app_addr("moving.test", etcd.port), "bh/");
+    WAIT_FOR(&w.l, w.l.counters.n[COUNTER_ETCD_DIAL_FAIL] > 1);
+    assert_false(etcd_plane_is_ready(w.plane, &why));
+    atomic_store(&moving_to, "127.0.0.1");
+    unsigned before = atomic_load(&asked);
+    WAIT_FOR(&w.l, etcd_plane_is_ready(w.plane, &why));
+    assert_true(atomic_load(&asked) > before);
+    put(&w, "k", "v");
+    end(&w);
 }
 
 static void calls_in_flight_end_with_another_text_when_upstream_dies(void **state)
@@ -295,6 +333,7 @@ int main(void)
         cmocka_unit_test(a_call_waits_for_a_silent_upstream_until_its_deadline),
         cmocka_unit_test(an_upstream_of_another_protocol_is_unavailable),
         cmocka_unit_test(the_second_address_serves_when_the_first_is_dead),
+        cmocka_unit_test(a_name_is_asked_for_its_address_at_each_dial),
         cmocka_unit_test(calls_in_flight_end_with_another_text_when_upstream_dies),
         cmocka_unit_test(a_store_of_another_layout_is_not_touched),
         cmocka_unit_test(tags_that_are_all_taken_are_named_and_the_search_goes_on),
