@@ -12,6 +12,7 @@ connection (X-Server-From), so a gate can refuse one member and let others pass;
 refuses all. What clients use goes to the members themselves.
 """
 
+import json
 import os
 import re
 import signal
@@ -157,8 +158,11 @@ class Cluster:
         for m in self.members:
             if m.number == without or not m.running():
                 continue
-            done = real.etcdctl(m.url, "endpoint", "status", timeout=60)
-            if done.returncode == 0 and done.stdout.split(", ")[4] == "true":
+            done = real.etcdctl(m.url, "endpoint", "status", "-w", "json", timeout=60)
+            if done.returncode != 0:  # the columns of its other form change with the version
+                continue
+            status = json.loads(done.stdout)[0]["Status"]
+            if status["leader"] == status["header"]["member_id"]:
                 return m.number
         return None
 
