@@ -31,7 +31,10 @@ enum {
     IDLE_MS = 90000, /* as long as Go's client keeps an idle connection */
     TICK_MS = 1000,  /* how often the files are looked at */
     STOP_TICK_MS = 10,
-    STOP_MS = 12000 /* no request is read for longer than LIMIT_WEB_REQUEST_MS */
+    LARGE_BYTES = 128 * 1024,    /* of a review whose memory is given back, at the next tick */
+    KEPT_BYTES = 4 << 20,        /* what stays then */
+    BURST_KEPT_BYTES = 32 << 20, /* what stays between reviews until then */
+    STOP_MS = 12000              /* no request is read for longer than LIMIT_WEB_REQUEST_MS */
 };
 
 enum state { STATE_OPEN, STATE_DRAINING, STATE_STOPPING, STATE_CLOSED };
@@ -46,6 +49,7 @@ struct server {
     struct signals *signals;
     uv_timer_t tick, life; /* files; draining and stopping */
     uint64_t stop_at_ms;
+    bool had_large; /* a review, since the last tick */
     enum state state;
     struct injector_metrics metrics;
 };
@@ -94,6 +98,7 @@ static enum err mutate(struct server *s, const struct web_request *q, bool is_se
     struct review *r = calloc(1, sizeof *r);
     enum err e = r == NULL ? ERR_NOMEM : review_answer(s->config, q->body, is_selected, r);
     injector_metrics_count(&s->metrics, r, e, (uv_hrtime() - began) / 1000);
+    s->had_large = s->had_large || q->body.n > LARGE_BYTES;
     if (e == ERR_OK) {
         log_review(r);
         a->status = r->status;
@@ -206,6 +211,10 @@ static void on_tick(uv_timer_t *timer)
     if (has_changed(s))
         reload(s);
     s->metrics.certificate_not_after = tls_context_not_after(s->tls);
+    if (s->had_large) {
+        s->had_large = false;
+        malloc_trim(KEPT_BYTES);
+    }
 }
 
 /* ---- life ---- */
@@ -328,14 +337,14 @@ static enum err open_all(struct server *s, struct buf *error)
     return e;
 }
 
-/* A review's trees are some ten times its size and live for its milliseconds: a usual one's memory
- * stays with the process, or each review would ask the kernel for its pages anew (a quarter of the
- * time of one of 20 KiB). */
+/* A review's trees are some ten times its size and live for its milliseconds. That memory stays
+ * with the process, or each review would ask the kernel for its pages anew: a quarter of the time
+ * of one of 20 KiB, more than half of that of 1 MiB. What large ones took is given back when they
+ * are over. */
 static void keep_memory(void)
 {
-    enum { KEEP_BYTES = 4 << 20 };
-    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
-    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, BURST_KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
 }
 
 int injector_serve(const struct injector_options *o)

@@ -60,10 +60,27 @@ static const uint8_t *decode_unicode(const uint8_t *p, const uint8_t *end, unsig
     return p;
 }
 
+/* What stands behind a backslash, other than u, means. */
+static uint8_t decode_short(uint8_t c)
+{
+    switch (c) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return c;
+    }
+}
+
 enum err json_text_decode(struct span value, struct buf *out)
 {
-    static const char from[] = "bfnrt";
-    static const char to[] = "\b\f\n\r\t";
     if (!json_is_string(value))
         return ERR_SYNTAX;
     /* Decoding never makes a text longer. */
@@ -77,16 +94,13 @@ enum err json_text_decode(struct span value, struct buf *out)
         p += plain;
         if (e != ERR_OK || p == end)
             break;
-        uint8_t text[4] = {p[1]};
+        uint8_t text[4] = {decode_short(p[1])};
         size_t n = 1;
         if (p[1] == 'u') {
             unsigned code;
             p = decode_unicode(p + 2, end, &code);
             n = put_utf8(code, text);
         } else {
-            const char *at = strchr(from, p[1]);
-            if (at != NULL)
-                text[0] = (uint8_t)to[at - from];
             p += 2;
         }
         e = buf_append(out, span_of(text, n));

@@ -30,6 +30,8 @@ static void judge_tree(struct span body)
     if (json_tree_parse(&a, body) == ERR_OK && json_tree_write(a.root, &text) == ERR_OK) {
         CHECK(json_tree_parse(&b, buf_span(&text)) == ERR_OK);
         CHECK(json_equal(a.root, b.root));
+        struct json_node *copy = json_tree_clone(&b, a.root);
+        CHECK(copy != NULL && json_equal(copy, b.root));
     }
     buf_deinit(&text);
     json_tree_deinit(&a);

@@ -5,6 +5,7 @@
  * takes without a word (a path without a slash, an index with a leading zero, "add" without a
  * value) is an error here, so that a patch with it never leaves.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "inject/json_patch.h"
@@ -170,6 +171,57 @@ static void documents_are_as_deep_as_the_limit(void **state)
     }
 }
 
+/* {"n00":0,"n01":0,…} of forty members, the one at `at` named as the one at `as`. */
+static void write_members(char *text, size_t size, bool backwards, int at, int as)
+{
+    size_t n = (size_t)snprintf(text, size, "{");
+    for (int i = 0; i < 40; i++) {
+        int name = i == at ? as : i;
+        n += (size_t)snprintf(text + n, size - n, "%s\"n%02d\":0", i == 0 ? "" : ",",
+                              backwards ? 39 - name : name);
+    }
+    (void)snprintf(text + n, size - n, "}");
+}
+
+static void a_name_that_stands_twice_among_many_is_found(void **state)
+{
+    char text[1024];
+    (void)state;
+    for (int i = 0; i < 40 * 40 * 2; i++) {
+        struct json_tree t = {0};
+        int at = i % 40, as = i / 40 % 40;
+        write_members(text, sizeof text, i >= 40 * 40, at, as);
+        enum err e = json_tree_parse(&t, span_str(text));
+        if (e != (at == as ? ERR_OK : ERR_SYNTAX))
+            fail_msg("%s: %d", text, e);
+        json_tree_deinit(&t);
+    }
+}
+
+static void a_clone_is_the_same_and_a_change_of_one_is_none_of_the_other(void **state)
+{
+    static const char text[] = "{\"a\":[1,{\"b\\n\":\"c\\t\"},[]],\"d\":null,\"e\":{},\"f\":true}";
+    struct json_tree t = {0}, copy = {0};
+    struct buf before = {0}, after = {0};
+    (void)state;
+    assert_int_equal(json_tree_parse(&t, span_str(text)), ERR_OK);
+    copy.root = json_tree_clone(&copy, t.root);
+    assert_non_null(copy.root);
+    assert_true(json_equal(t.root, copy.root));
+    assert_int_equal(json_tree_write(t.root, &before), ERR_OK);
+    struct json_node *list = json_member(copy.root, SPAN_LIT("a"));
+    json_tree_replace(json_at(list, 0), json_at(list, 2));
+    json_tree_remove(list, json_at(list, 1));
+    json_tree_remove(copy.root, json_member(copy.root, SPAN_LIT("d")));
+    assert_false(json_equal(t.root, copy.root));
+    assert_int_equal(json_tree_write(t.root, &after), ERR_OK);
+    assert_span_equal(buf_span(&after), buf_span(&before));
+    buf_deinit(&before);
+    buf_deinit(&after);
+    json_tree_deinit(&copy);
+    json_tree_deinit(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +230,8 @@ int main(void)
         cmocka_unit_test(pointers_escape_what_they_must),
         cmocka_unit_test(documents_that_are_none_are_refused),
         cmocka_unit_test(documents_are_as_deep_as_the_limit),
+        cmocka_unit_test(a_name_that_stands_twice_among_many_is_found),
+        cmocka_unit_test(a_clone_is_the_same_and_a_change_of_one_is_none_of_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,7 +123,7 @@ static inline void inject(const struct row *r, const struct inject_config *c, co
     struct json_tree t = {0};
     *o = (struct outcome){.kind = OUTCOME_SKIPPED};
     assert_int_equal(json_tree_parse(&t, span_str(pod)), ERR_OK);
-    assert_int_equal(inject_pod(c, &request, &t, span_str(pod), o), ERR_OK);
+    assert_int_equal(inject_pod(c, &request, &t, o), ERR_OK);
     json_tree_deinit(&t);
 }
 

@@ -227,18 +227,14 @@ static struct json_node *at_base(struct json_node *root, const char *base)
     return node;
 }
 
-/* NULL: proven; else what is wrong (static). */
+/* t: the document as it came. NULL: proven; else what is wrong (static). */
 static const char *prove_in(const struct inject_config *c, const struct pod_request *request,
-                            const struct json_tree *edited, struct span before,
-                            const struct outcome *o, struct json_tree *t, enum err *ret_err)
+                            const struct json_tree *edited, const struct outcome *o,
+                            struct json_tree *t, enum err *ret_err)
 {
     struct json_node *patch = NULL;
     const char *why = NULL;
-    t->is_known = true;
-    *ret_err = json_tree_parse(t, before);
-    t->is_known = false;
-    if (*ret_err == ERR_OK)
-        *ret_err = json_tree_parse_value(t, buf_span(&o->patch), &patch);
+    *ret_err = json_tree_parse_value(t, buf_span(&o->patch), &patch);
     if (*ret_err == ERR_OK)
         *ret_err = json_patch_apply(t, patch, &why);
     if (*ret_err != ERR_OK)
@@ -255,12 +251,10 @@ static const char *prove_in(const struct inject_config *c, const struct pod_requ
 }
 
 static enum err prove(const struct inject_config *c, const struct pod_request *request,
-                      const struct json_tree *edited, struct span before, struct outcome *o)
+                      const struct json_tree *edited, struct json_tree *before, struct outcome *o)
 {
-    struct json_tree t = {0};
     enum err e = ERR_OK;
-    const char *wrong = prove_in(c, request, edited, before, o, &t, &e);
-    json_tree_deinit(&t);
+    const char *wrong = prove_in(c, request, edited, o, before, &e);
     if (e == ERR_NOMEM || wrong == NULL)
         return e;
     buf_deinit(&o->patch);
@@ -273,10 +267,13 @@ static enum err prove(const struct inject_config *c, const struct pod_request *r
 }
 
 enum err inject_pod(const struct inject_config *c, const struct pod_request *request,
-                    struct json_tree *t, struct span before, struct outcome *o)
+                    struct json_tree *t, struct outcome *o)
 {
     struct edit e = {.tree = t};
-    enum err err = plan(c, request, at_base(t->root, request->base), &e, o);
+    struct json_tree before = {0};
+    before.root = json_tree_clone(&before, t->root);
+    enum err err = before.root == NULL ? ERR_NOMEM
+                                       : plan(c, request, at_base(t->root, request->base), &e, o);
     if (err == ERR_OK && o->kind == OUTCOME_INJECTED) {
         err = buf_append_byte(&o->patch, '[');
         if (err == ERR_OK)
@@ -284,8 +281,9 @@ enum err inject_pod(const struct inject_config *c, const struct pod_request *req
         if (err == ERR_OK)
             err = buf_append_byte(&o->patch, ']');
         if (err == ERR_OK)
-            err = prove(c, request, t, before, o);
+            err = prove(c, request, t, &before, o);
     }
+    json_tree_deinit(&before);
     edit_deinit(&e);
     return err;
 }

@@ -18,11 +18,11 @@
 #include "inject/pod.h"
 
 /*
- * Decide about the pod at request->base of t's document and edit it. before: the document as JSON,
- * as it was. Fills o (zeroed by the caller, who calls outcome_deinit); o->patch belongs to the
- * document. ERR_NOMEM; everything else is in o. After a denial t is half edited.
+ * Decide about the pod at request->base of t's document and edit it. Fills o (zeroed by the caller,
+ * who calls outcome_deinit); o->patch belongs to the document. ERR_NOMEM; everything else is in o.
+ * After a denial t is half edited.
  */
 enum err inject_pod(const struct inject_config *c, const struct pod_request *request,
-                    struct json_tree *t, struct span before, struct outcome *o) ATTR_MUST_USE;
+                    struct json_tree *t, struct outcome *o) ATTR_MUST_USE;
 
 #endif

@@ -43,7 +43,6 @@ struct json_tree {
     size_t used;                     /* of the first block */
     size_t held_bytes;
     struct json_node *root;
-    bool is_known;     /* what is parsed was parsed before: names are not compared again */
     size_t error_at;   /* after ERR_SYNTAX: offset into the input */
     const char *error; /* after ERR_SYNTAX: static text */
 };
@@ -53,6 +52,9 @@ enum err json_tree_parse(struct json_tree *t, struct span in) ATTR_MUST_USE;
 /* Parse in as one more value of t's arena, for json_tree_insert. */
 enum err json_tree_parse_value(struct json_tree *t, struct span in,
                                struct json_node **ret_node) ATTR_MUST_USE;
+/* A copy of node and all below it in t's arena, as if it had been parsed there; its texts borrow
+ * what node's do. NULL: no memory. */
+struct json_node *json_tree_clone(struct json_tree *t, const struct json_node *node) ATTR_MUST_USE;
 void json_tree_deinit(struct json_tree *t);
 /* Memory of the tree's life; NULL if there is none. */
 void *json_tree_alloc(struct json_tree *t, size_t n);

@@ -136,7 +136,7 @@ static void skip(struct outcome *o, const char *why)
 
 /* Takes t's root away: the pod becomes it. Everything that was read of the request stays. */
 static enum err decide(const struct inject_config *c, const struct json_node *request,
-                       struct span body, bool is_selected, struct json_tree *t, struct review *r)
+                       bool is_selected, struct json_tree *t, struct review *r)
 {
     struct outcome *o = &r->outcome;
     struct json_node *object = json_member(request, SPAN_LIT("object"));
@@ -166,7 +166,7 @@ static enum err decide(const struct inject_config *c, const struct json_node *re
     };
     /* The pod is a document of its own: patches are relative to it. */
     t->root = object;
-    return inject_pod(c, &pod, t, span_of(body.p + object->start, object->end - object->start), o);
+    return inject_pod(c, &pod, t, o);
 }
 
 static enum err answer(const struct inject_config *c, struct span body, bool is_selected,
@@ -190,7 +190,7 @@ static enum err answer(const struct inject_config *c, struct span body, bool is_
         return refuse(r, "there is no request", "");
     if (uid == NULL || uid->kind != JSON_STRING || uid->text.n == 0 || uid->text.n > UID_BYTES_MAX)
         return refuse(r, "request.uid is no text of 1 to 128 bytes", "");
-    e = decide(c, request, body, is_selected, t, r);
+    e = decide(c, request, is_selected, t, r);
     r->status = 200;
     return e == ERR_OK ? write_answer(&r->outcome, uid->text, &r->body) : e;
 }

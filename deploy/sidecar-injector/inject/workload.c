@@ -90,7 +90,6 @@ static enum err inject_object(struct work *w, const struct json_node *object, co
 {
     const struct kind *kind = kind_of(object);
     char at[128];
-    struct buf before = {0};
     if (kind == NULL)
         return ERR_OK;
     snprintf(at, sizeof at, "%s%s", base, kind->base);
@@ -102,15 +101,12 @@ static enum err inject_object(struct work *w, const struct json_node *object, co
         .base = at,
     };
     struct outcome *o = calloc(1, sizeof *o);
-    enum err e = o == NULL ? ERR_NOMEM : json_tree_write(w->file->tree.root, &before);
-    if (e == ERR_OK)
-        e = inject_pod(w->c, &request, &w->file->tree, buf_span(&before), o);
+    enum err e = o == NULL ? ERR_NOMEM : inject_pod(w->c, &request, &w->file->tree, o);
     if (e == ERR_OK)
         e = tell_outcome(w, object, o);
     if (o != NULL)
         outcome_deinit(o);
     free(o);
-    buf_deinit(&before);
     return e;
 }
 
