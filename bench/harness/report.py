@@ -6,7 +6,6 @@ import time
 
 from . import measure, scenarios
 
-BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 
 
 def _values(got, target, metric):
@@ -148,9 +147,10 @@ def save(result, directory):
     return path
 
 
-def write_readme(table, path):
-    """Replaces what stands between the two markers."""
+def write_readme(table, path, name="table"):
+    """Replaces what stands between the two markers of that name."""
+    begin, end = (f"<!-- {name} {edge} -->" for edge in ("begins", "ends"))
     old = path.read_text(encoding="utf-8")
-    before, rest = old.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    before, rest = old.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    path.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
