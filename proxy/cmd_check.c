@@ -52,8 +52,8 @@ static void print_sight(const struct config *c, const struct span *prefix)
         printf("  Range, Watch: this namespace's alone, in every view: no prefix of view-keys\n");
         return;
     }
-    if (c->view == VIEW_OWN)
-        printf("  Range, Watch: this namespace's alone: view is own\n");
+    if (c->etcd_view == VIEW_OWN)
+        printf("  Range, Watch: this namespace's alone: the view of etcd is own\n");
     else
         printf("  Range, Watch: this namespace's; where it has none, the nearest descendant's. A\n"
                "    Range or Watch of many keys shows descendants' if all of it begins \"%.*s\"\n",

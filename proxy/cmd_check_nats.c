@@ -36,7 +36,7 @@ static void print_publish(const struct config *c, const struct subject_map *map)
     if (goes_down) {
         printf("\n    and by every descendant that subscribes to exactly it\n");
     } else if (is_request) {
-        printf(" alone: view is own\n");
+        printf(" alone: the view of NATS is own\n");
     } else if (is_in(&c->events, c->subject)) {
         printf("\n");
         print_above(c, "and by");
@@ -72,7 +72,7 @@ enum err check_subject_map(const struct config *c, struct subject_map *map)
                                   c->requests.n);
     if (e != ERR_OK)
         return e;
-    return (c->view == VIEW_SUBTREE ? subject_map_see_below : subject_map_hear_deliveries)(
+    return (c->nats_view == VIEW_SUBTREE ? subject_map_see_below : subject_map_hear_deliveries)(
         map, c->events.item, c->events.n);
 }
 
@@ -109,9 +109,9 @@ enum err check_explain_stream(const struct config *c)
         printf("  stored as \"%.*s\"\n  every write, purge, delete and list: on that alone\n",
                (int)buf_len(&stored), (const char *)buf_span(&stored).p);
         bool is_listed = is_in(&c->streams, c->stream);
-        if (!is_listed || c->view == VIEW_OWN)
+        if (!is_listed || c->nats_view == VIEW_OWN)
             printf("  reads: on that alone: %s\n",
-                   is_listed ? "view is own" : "no pattern of view-streams");
+                   is_listed ? "the view of NATS is own" : "no pattern of view-streams");
         else
             printf("  reads: that; where it is missing, the nearest descendant's of this name, by "
                    "consumers\n    that are called \"~~%.*sNAME\" there\n",

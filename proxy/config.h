@@ -91,7 +91,7 @@ struct config {
     const char *file;                    /* of --config, borrowed from there; NULL: none */
     uint64_t values[CONFIG_OPTIONS_MAX]; /* a hash of what each option was set to */
     struct ns_path ns;
-    enum config_view view;
+    enum config_view etcd_view, nats_view;
     struct etcd_rules etcd_rules;                   /* profile, compact, status, credentials */
     char key_root[65];                              /* R, design.md 4.1; default "bh/" */
     char subject_root[33];                          /* B, design.md 5.1; default "bh" */

@@ -42,12 +42,30 @@ static enum err set_namespace(struct config_loader *l, enum option o)
     return fail_only(l, o, rule);
 }
 
-static enum err set_view(struct config_loader *l, enum option o)
+static enum err take_view(struct config_loader *l, enum option o, enum config_view *ret)
 {
-    l->c->view = is_word(l, o, "subtree") ? VIEW_SUBTREE : VIEW_OWN;
-    return l->c->view == VIEW_SUBTREE || is_word(l, o, "own")
+    *ret = is_word(l, o, "subtree") ? VIEW_SUBTREE : VIEW_OWN;
+    return *ret == VIEW_SUBTREE || is_word(l, o, "own")
                ? ERR_OK
                : fail_only(l, o, "the view is own or subtree");
+}
+
+/* Of both planes; the options of one follow. */
+static enum err set_view(struct config_loader *l, enum option o)
+{
+    enum err e = take_view(l, o, &l->c->etcd_view);
+    l->c->nats_view = l->c->etcd_view;
+    return e;
+}
+
+static enum err set_etcd_view(struct config_loader *l, enum option o)
+{
+    return take_view(l, o, &l->c->etcd_view);
+}
+
+static enum err set_nats_view(struct config_loader *l, enum option o)
+{
+    return take_view(l, o, &l->c->nats_view);
 }
 
 static enum err set_profile(struct config_loader *l, enum option o)

@@ -82,7 +82,7 @@ static struct etcd_plane_options etcd_options(const struct config *c)
         .key_root = span_str(c->key_root),
         .tls = tls_names(&c->etcd_tls),
         .rules = c->etcd_rules,
-        .is_subtree = c->view == VIEW_SUBTREE,
+        .is_subtree = c->etcd_view == VIEW_SUBTREE,
         .view_keys = c->view_keys,
         .view_key_prefixes = c->view_key_prefixes,
         .patterns = c->nats_upstream.n == 0 ? 0
@@ -110,7 +110,7 @@ static struct nats_plane_options nats_options(const struct config *c)
         .subject_root = span_str(c->subject_root),
         .requests = c->requests.item,
         .request_patterns = c->requests.n,
-        .is_subtree = c->view == VIEW_SUBTREE,
+        .is_subtree = c->nats_view == VIEW_SUBTREE,
         .events = c->events.item,
         .event_patterns = c->events.n,
         .streams = c->streams.item,

@@ -101,8 +101,18 @@ class CommandLine(cases.Shared):
         self.assertIn('stored as "bh/d/a/b.models/x"', seen)
         self.assertIn("the nearest descendant's", seen)
         self.assertRegex(seen, "(?s)seen from a, .*seen from default, ")
-        self.assertIn("alone: view is own", explained("models/x", "own"))
+        self.assertIn("alone: the view of etcd is own", explained("models/x", "own"))
         self.assertIn("no prefix of view-keys", explained(r"locks/x", "subtree"))
+        self.assertIn("a Txn and all that it reads", seen)
+
+    def test_each_plane_may_have_a_view_of_its_own(self):
+        for args, etcd_is_own, nats_is_own in (((), 0, 0), (("--view", "own"), 1, 1), (("--etcd-view", "own"), 1, 0),
+                                               (("--nats-view", "own"), 0, 1), (("--nats-view", "subtree", "--view", "own"), 1, 0)):
+            done = bulkhead("check", "--etcd-upstream", "http://127.0.0.1:1", "--nats-upstream", "nats://127.0.0.1:1",
+                            "--namespace", "a", "--key", "models/x", "--subject", "namespace.x", *args)
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertEqual(etcd_is_own, "alone: the view of etcd is own" in done.stdout, args)
+            self.assertEqual(nats_is_own, "events of this namespace and all descendants" not in done.stdout, args)
 
     def test_check_explains_a_subject_and_a_stream(self):
         def explained(view, *args):

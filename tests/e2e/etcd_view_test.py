@@ -6,9 +6,11 @@ Law V: a Watch replayed from a Range is the Range, over collisions, restarts of 
 The random program's seed is printed; VIEW_SEED repeats one, VIEW_S says for how many seconds.
 """
 
+import concurrent.futures
 import os
 import random
 import re
+import threading
 import time
 import unittest
 
@@ -146,6 +148,9 @@ class View(unittest.TestCase):
         self.put("a/b", "models/x", "again")
         self.put("a", "models/own", "1")
         self.assertEqual([("", "models/own", "1")], EVENT.findall(self.ask("a", "recv w")))
+        self.sidecars["a"] = self.stack.sidecar("a", self.etcd, args=("--etcd-view", "own", "--nats-view", "subtree"))
+        self.clients["a"] = self.stack.etcd_client(self.sidecars["a"].etcd)
+        self.assertEqual({"models/own": "1"}, self.read("a"))
 
     def test_an_etcd_that_takes_few_operations_is_read_in_narrow_pages(self):
         self.etcd = self.stack.etcd("narrow", extra=("--max-txn-ops=5",))
@@ -433,6 +438,33 @@ class Watches(unittest.TestCase):
         self.assertEqual([], events[quiet])
         for i in ids:
             self.assertTrue(any(s[0] == i and not s[2] for s in seen), f"no progress of {i}: {seen}")
+
+    def test_a_watch_that_begins_now_is_not_told_of_compactions(self):
+        """Somebody writes and compacts all the while; COMPACT_WATCHES watches begin, and end.
+
+        etcd tells 2 of 1,000 itself, between its choice of "now" and the watch; more on a busy machine."""
+        client, ends, compacted = self.clients["a"], threading.Event(), 0
+        count = int(os.environ.get("COMPACT_WATCHES", "40"))
+
+        def compact():
+            while not ends.is_set():
+                revision = self.write(("a/b", "models/busy", "x"))
+                self.assertRegex(self.raw.ask(f"call KV.Compact revision {revision}"), "^OK")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            task = pool.submit(compact)
+            try:
+                for _ in range(count):
+                    self.open(client)
+                    self.watch(client, "models/", "models0")
+                    reply = Reply(bytes.fromhex(client.ask("recv w")[len("GOT "):]))
+                    self.assertNotEqual(reply.canceled, bool(reply.events))
+                    compacted += reply.canceled
+                    self.assertEqual("OK", client.ask("cancel w"))
+                    self.assertRegex(client.ask("status w"), "^Canceled")
+            finally:
+                ends.set()
+            task.result()
+        self.assertLess(compacted, count / 4)
 
     def nearest(self, key):
         return min((n for n, k in self.held if k == key), key=nearness, default=None)

@@ -3,54 +3,7 @@
  */
 #include "support/support.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "config.h"
-
-enum { WORDS_MAX = 8 };
-#define UP "--etcd-upstream", "e"
-
-struct load {
-    enum config_command command; /* 0 = serve */
-    const char *argv[WORDS_MAX], *env[WORDS_MAX];
-    const char *file; /* what FILE holds */
-};
-
-static struct config config;
-static const char *file_text;
-
-static enum err read_fake(const char *path, struct buf *out, const char **ret_why)
-{
-    (void)path;
-    *ret_why = "";
-    return buf_append(out, span_str(file_text));
-}
-
-static enum err load(const struct load *from)
-{
-    char *argv[WORDS_MAX + 1] = {NULL}, *env[WORDS_MAX + 1] = {NULL};
-    int argc = 0;
-    for (; argc < WORDS_MAX && from->argv[argc] != NULL; argc++)
-        argv[argc] = strdup(from->argv[argc]);
-    for (int i = 0; i < WORDS_MAX && from->env[i] != NULL; i++)
-        env[i] = strdup(from->env[i]);
-    file_text = from->file;
-    config_deinit(&config);
-    const struct config_input in = {
-        .command = from->command == 0 ? COMMAND_SERVE : from->command,
-        .argc = argc,
-        .argv = argv,
-        .env = env,
-        .read_file = read_fake,
-    };
-    enum err e = config_load(&config, &in);
-    for (int i = 0; i < WORDS_MAX; i++) {
-        free(argv[i]);
-        free(env[i]);
-    }
-    return e;
-}
+#include "support/config_rig.h"
 
 static const struct {
     struct load load;

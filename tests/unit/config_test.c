@@ -7,61 +7,7 @@
 
 #include "config_option.h"
 #include "limit.h"
-#include "support/alloc_fail.h"
-
-enum { WORDS_MAX = 12 };
-#define UP "--etcd-upstream", "e"
-
-/* One load, all of it in one row. */
-struct load {
-    enum config_command command; /* 0 = serve */
-    const char *argv[WORDS_MAX];
-    const char *env[WORDS_MAX];
-    const char *file; /* what FILE holds; NULL: there is no such file */
-};
-
-static const char *file_text;
-
-static enum err read_fake(const char *path, struct buf *out, const char **ret_why)
-{
-    if (file_text == NULL || strcmp(path, "FILE") != 0) {
-        *ret_why = "No such file or directory";
-        return ERR_CONFIG;
-    }
-    return buf_append(out, span_str(file_text));
-}
-
-static struct config config;
-static unsigned long fail_at; /* the nth allocation while loading */
-
-static enum err load(const struct load *from)
-{
-    char *argv[WORDS_MAX + 1] = {NULL}, *env[WORDS_MAX + 1] = {NULL};
-    int argc = 0;
-    for (; argc < WORDS_MAX && from->argv[argc] != NULL; argc++)
-        argv[argc] = strdup(from->argv[argc]);
-    for (int i = 0; i < WORDS_MAX && from->env[i] != NULL; i++)
-        env[i] = strdup(from->env[i]);
-    file_text = from->file;
-    config_deinit(&config);
-    struct config_input in = {
-        .command = from->command == 0 ? COMMAND_SERVE : from->command,
-        .argc = argc,
-        .argv = argv,
-        .env = env,
-        .read_file = read_fake,
-    };
-    alloc_fail_at = fail_at;
-    enum err e = config_load(&config, &in);
-    fail_at = alloc_fail_at; /* 0: it failed */
-    alloc_fail_at = 0;
-    config.command = NULL; /* borrowed argv */
-    for (int i = 0; i < WORDS_MAX; i++) {
-        free(argv[i]);
-        free(env[i]);
-    }
-    return e;
-}
+#include "support/config_rig.h"
 
 /* ---- errors ---- */
 
@@ -160,10 +106,6 @@ static const struct {
     {{.argv = {UP, "--config=FILE"}, .file = "{\"etcd-listen\": []}"},
      "FILE: \"etcd-listen\": the list is empty; name an address to listen on"},
     /* what this version does not have */
-    {{.argv = {UP, "--view", "all"}}, "--view \"all\": the view is own or subtree"},
-    {{.argv = {UP, "--view-streams", "a.b"}}, "--view-streams \"a.b\": a stream's name has no dot"},
-    {{.argv = {UP, "--view-events", "a..b"}},
-     "--view-events \"a..b\": this is not a pattern of NATS subjects"},
     {{.argv = {UP, "--profile", "open"}}, "--profile \"open\": the profile is strict or trusted"},
     {{.argv = {UP, "--compact", "maybe"}},
      "--compact \"maybe\": deny, ignore or forward is possible"},
@@ -251,11 +193,6 @@ static const struct {
     {{.argv = {UP, "--subject-root", "a.b"}},
      "--subject-root \"a.b\": one NATS token is possible, without . * > blanks, not beginning with "
      "$ or _"},
-    {{.argv = {UP, "--config=FILE"}, .file = "{\"view-keys\": [\"\"]}"},
-     "FILE: \"view-keys\" \"\": every key has this prefix, those of locks and queues too; name "
-     "what is to be shown"},
-    {{.argv = {UP, "--view-requests", "a..b"}},
-     "--view-requests \"a..b\": this is not a pattern of NATS subjects"},
     {{.argv = {UP}, .env = {"BULKHEAD_NATS_USER=u"}},
      "nats-user and nats-password belong together; nats-password is missing"},
     {{.argv = {UP, "--nats-user=u"}, .env = {"BULKHEAD_NATS_TOKEN=t"}},
@@ -306,7 +243,6 @@ static void defaults_are_those_of_the_design(void **state)
     char text[ADDR_TEXT_BYTES];
     assert_int_equal(load(&(struct load){.argv = {UP}}), ERR_OK);
     assert_string_equal(ns_path_name(&config.ns), "default");
-    assert_int_equal(config.view, VIEW_SUBTREE);
     assert_string_equal(config.key_root, "bh/");
     assert_string_equal(config.subject_root, "bh");
     assert_int_equal(config.etcd_listen.n, 2);
@@ -529,26 +465,6 @@ static void help_and_version_need_nothing_else(void **state)
     assert_true(config.live);
 }
 
-static void lists_of_the_view_stay_where_they_are(void **state)
-{
-    (void)state;
-    assert_int_equal(load(&(struct load){.argv = {UP, "--view", "subtree", "--view-requests",
-                                                  "a.>,b", "--view-keys", "x/,y/,z"}}),
-                     ERR_OK);
-    assert_int_equal(config.view, VIEW_SUBTREE);
-    assert_int_equal(config.requests.n, 2);
-    assert_span_equal(config.requests.item[0], SPAN_LIT("a.>"));
-    assert_span_equal(config.requests.item[1], SPAN_LIT("b"));
-    assert_int_equal(config.view_key_prefixes, 3);
-    assert_span_equal(config.view_keys[0], SPAN_LIT("x/"));
-    assert_span_equal(config.view_keys[2], SPAN_LIT("z"));
-    assert_int_equal(load(&(struct load){.command = COMMAND_CHECK, .argv = {UP, "--key", "k"}}),
-                     ERR_OK);
-    assert_span_equal(config.key, SPAN_LIT("k"));
-    assert_int_equal(config.view_key_prefixes, 7);
-    assert_span_equal(config.view_keys[1], SPAN_LIT("models"));
-}
-
 static void a_failing_allocation_is_an_error(void **state)
 {
     (void)state;
@@ -590,7 +506,6 @@ int main(void)
         cmocka_unit_test(the_user_for_etcd_is_an_option_or_in_the_url_and_the_option_wins),
         cmocka_unit_test(check_lists_every_value_with_its_source_and_no_secret),
         cmocka_unit_test(help_and_version_need_nothing_else),
-        cmocka_unit_test(lists_of_the_view_stay_where_they_are),
         cmocka_unit_test(a_failing_allocation_is_an_error),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
