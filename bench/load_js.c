@@ -27,15 +27,20 @@ enum {
     FILL = 20000,
     PAYLOAD_BYTES = 128,
     STALL_MS = 10000,
-    NAME_BYTES_MAX = 32,
+    NAME_BYTES_MAX = 64,
+    SUBJECT_BYTES_MAX = 128,
 };
 
 static struct {
-    const char *stream;
+    const char *prefix;        /* of every subject: the stored form, without a sidecar */
+    const char *stream_prefix; /* of the stream's name, likewise */
+    const char *name;
+    char stream[NAME_BYTES_MAX + 1];     /* stream_prefix name */
+    char subject[SUBJECT_BYTES_MAX + 1]; /* prefix "js." name */
     uint64_t inflight, batch;
     struct meter meter;
     struct nats_conn conn;
-    char inbox[32];
+    char inbox[SUBJECT_BYTES_MAX + 1];
     size_t inbox_n;
     uint64_t sent, acked;
     uint64_t start_ns[INFLIGHT_MAX + 1];
@@ -77,9 +82,9 @@ static void api(const char *subject, const char *body, const char *want)
 
 static void publish(uint64_t slot)
 {
-    char line[160], payload[PAYLOAD_BYTES + 2];
-    int n = snprintf(line, sizeof line, "PUB js.%s %s.%03" PRIu64 " %d\r\n", load.stream,
-                     load.inbox, slot, PAYLOAD_BYTES);
+    char line[384], payload[PAYLOAD_BYTES + 2];
+    int n = snprintf(line, sizeof line, "PUB %s %s.%03" PRIu64 " %d\r\n", load.subject, load.inbox,
+                     slot, PAYLOAD_BYTES);
     memset(payload, 'p', PAYLOAD_BYTES);
     load.sent++;
     memcpy(payload, &load.sent, sizeof load.sent);
@@ -93,10 +98,10 @@ static void publish(uint64_t slot)
 /* {"stream":"NAME", "seq":N}: the server answers a connection's publishes in their order. */
 static const char *check_ack(const struct nats_msg *m)
 {
-    char want[96];
+    char want[128];
     int n = snprintf(want, sizeof want, "{\"stream\":\"%s\",\"seq\":%" PRIu64 "}", load.stream,
                      load.acked + 1);
-    char got[96];
+    char got[128];
     size_t got_n = 0;
     for (size_t i = 0; i < m->payload_n && got_n < sizeof got; i++) {
         if (m->payload[i] != ' ') {
@@ -158,7 +163,7 @@ static void fill(void)
 
 static void new_consumer(void)
 {
-    char subject[128], body[256];
+    char subject[192], body[384];
     load.consumers++;
     (void)snprintf(subject, sizeof subject, "CONSUMER.DURABLE.CREATE.%s.c%" PRIu64, load.stream,
                    load.consumers);
@@ -173,10 +178,9 @@ static void new_consumer(void)
 static const char *check_pulled(const struct nats_msg *m)
 {
     uint64_t got = 0;
-    char subject[64];
-    int n = snprintf(subject, sizeof subject, "js.%s", load.stream);
-    if (m->subject_n != (size_t)n || memcmp(m->subject, subject, m->subject_n) != 0 ||
-        m->reply_n < 8 || memcmp(m->reply, "$JS.ACK.", 8) != 0 || m->payload_n != PAYLOAD_BYTES) {
+    size_t n = strlen(load.subject);
+    if (m->subject_n != n || memcmp(m->subject, load.subject, n) != 0 || m->reply_n < 8 ||
+        memcmp(m->reply, "$JS.ACK.", 8) != 0 || m->payload_n != PAYLOAD_BYTES) {
         return "another message than was stored";
     }
     memcpy(&got, m->payload, sizeof got);
@@ -185,7 +189,7 @@ static const char *check_pulled(const struct nats_msg *m)
 
 static void pull_batch(void)
 {
-    char line[256];
+    char line[384];
     struct nats_msg m;
     uint64_t start_ns = now_ns();
     int n = snprintf(line, sizeof line,
@@ -218,13 +222,13 @@ static void run_pull(void)
 /* A stream of this run's own; what an earlier round left of it goes first. */
 static void new_stream(void)
 {
-    char subject[96], body[256];
+    char subject[128], body[384];
     (void)snprintf(subject, sizeof subject, "STREAM.DELETE.%s", load.stream);
     api(subject, "", "stream_delete_response");
     (void)snprintf(subject, sizeof subject, "STREAM.CREATE.%s", load.stream);
     (void)snprintf(body, sizeof body,
-                   "{\"name\":\"%s\",\"subjects\":[\"js.%s\"],\"storage\":\"memory\"}", load.stream,
-                   load.stream);
+                   "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"memory\"}", load.stream,
+                   load.subject);
     api(subject, body, "\"config\"");
 }
 
@@ -232,13 +236,16 @@ static void read_command_line(int argc, char **argv)
 {
     struct meter *m = &load.meter;
     m->mode = "publish";
-    load.stream = "BENCH";
+    load.name = "BENCH";
+    load.prefix = load.stream_prefix = "";
     load.inflight = 64;
     load.batch = 100;
     const struct arg table[] = {
         {.name = "--target", .text = &m->target, .help = "HOST:PORT"},
         {.name = "--mode", .text = &m->mode, .help = "publish | pull"},
-        {.name = "--stream", .text = &load.stream, .help = "made anew"},
+        {.name = "--stream", .text = &load.name, .help = "made anew"},
+        {.name = "--prefix", .text = &load.prefix, .help = "of subjects, as they are stored"},
+        {.name = "--stream-prefix", .text = &load.stream_prefix, .help = "of the stream's name"},
         {.name = "--inflight", .number = &load.inflight, .max = INFLIGHT_MAX, .help = "publishes"},
         {.name = "--batch", .number = &load.batch, .max = BATCH_MAX - 1, .help = "of one pull"},
         {.name = "--warm-ms", .number = &m->warm_ms, .max = 600000, .help = "not counted"},
@@ -247,18 +254,24 @@ static void read_command_line(int argc, char **argv)
         {.name = NULL},
     };
     args_read(table, argc, argv);
-    if (m->target == NULL || load.inflight == 0 || load.batch == 0 ||
-        strlen(load.stream) > NAME_BYTES_MAX) {
+    if (m->target == NULL || load.inflight == 0 || load.batch == 0) {
         die("--target is needed, --inflight and --batch at least 1");
     }
+    if (strlen(load.name) + strlen(load.stream_prefix) > NAME_BYTES_MAX ||
+        strlen(load.name) + strlen(load.prefix) + sizeof "js." > SUBJECT_BYTES_MAX / 2) {
+        die("--stream or a prefix is too long");
+    }
+    (void)snprintf(load.stream, sizeof load.stream, "%s%s", load.stream_prefix, load.name);
+    (void)snprintf(load.subject, sizeof load.subject, "%sjs.%s", load.prefix, load.name);
 }
 
 int main(int argc, char **argv)
 {
-    char wildcard[48];
+    char wildcard[SUBJECT_BYTES_MAX + 3];
     read_command_line(argc, argv);
     nats_conn_open(&load.conn, load.meter.target, NATS_CONN_READ_BYTES);
-    load.inbox_n = (size_t)snprintf(load.inbox, sizeof load.inbox, "_INBOX.%d", getpid());
+    load.inbox_n = (size_t)snprintf(load.inbox, sizeof load.inbox, "%s_INBOX.%d", load.prefix,
+                                    getpid());
     (void)snprintf(wildcard, sizeof wildcard, "%s.*", load.inbox);
     nats_conn_sub(&load.conn, wildcard, "1");
     nats_conn_barrier(&load.conn);

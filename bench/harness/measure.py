@@ -17,6 +17,7 @@ LOAD_TIMEOUT_S = 40
 DISTURBED = 0.05  # of the machine's CPU, used by others
 EXIT_WRONG = 3
 STORED_PREFIX = "bh.e.bench.a.~.~."  # of stack.NAMESPACE; design.md 5.1
+STORED_STREAM_PREFIX = "bench~a~~"   # design.md 5.5
 
 
 @dataclasses.dataclass
@@ -133,7 +134,9 @@ def _nats_targets(st, plan, scenario):
     under which the sidecar stores the subject; what a longer subject costs the server is in there,
     what the sidecar costs is not. direct-stored: the same without anything in the middle."""
     up, leaf = st.nats(jetstream=scenario.program == "js")
-    stored = ("--prefix", STORED_PREFIX)
+    stored = ["--prefix", STORED_PREFIX]
+    if scenario.program == "js":
+        stored += ["--stream-prefix", STORED_STREAM_PREFIX]
     found = [Target("direct", up, up, [])]
     if scenario.stored and plan.wants("direct-stored"):
         found.append(Target("direct-stored", up, up, [], extra=stored))
@@ -155,7 +158,7 @@ def load(plan, scenario, target, run_ms, warm_ms, extra=()):
     """One run of a load program: its JSON, or {'error': …, 'wrong': bool}."""
     command = [plan.binaries / f"bench_load_{scenario.program or scenario.plane}",
                "--target", target.address, "--warm-ms", warm_ms, "--run-ms", run_ms,
-               *(a.replace("{target}", target.name) for a in scenario.load),
+               *(a.replace("{target}", target.name.removesuffix("-stored")) for a in scenario.load),
                *target.extra, *extra]
     if scenario.program in ("", "many") and scenario.plane == "nats":
         command += ["--answer-target", target.answer_address]
