@@ -2,8 +2,6 @@
 /* Watch: created ranges, events, and which responses are sent at all. */
 #include "support/etcd_rig.h"
 
-#include "etcd/etcd_watch_resume.h"
-
 #define WATCH "/etcdserverpb.Watch/Watch"
 
 static struct etcd_rig rig;
@@ -171,101 +169,6 @@ static void created_canceled_and_compaction_pass_unchanged(void **state)
     rig_close(&rig);
 }
 
-/* -- the short way of usual responses (watch_plain.c) and the long one -- */
-/* Without a cluster's id every message goes the long way, so that it is noted. */
-static void open_watched(struct etcd_rig *r, uint64_t cluster_id)
-{
-    struct pb_build m = create(SPAN_LIT("k"), SPAN_LIT("l"), true), created = response(NULL, 0);
-    rig_open(r, WATCH);
-    assert_int_equal(rig_ask(r, &m), ERR_OK);
-    pb_num(&created, 3, 1);
-    assert_int_equal(rig_reply(r, &created), ERR_OK);
-    buf_consume(&r->call.to_app, buf_len(&r->call.to_app));
-    r->ns.cluster_id = cluster_id;
-}
-
-static struct pb_build random_kv(struct rng *rng)
-{
-    static const char *const keys[] = {RIG_P "k", RIG_P "k/1", RIG_P, "bh/d/b.k", ""};
-    static const uint64_t leases[] = {RIG_GIVEN, RIG_ALIAS(7), RIG_OTHER, 0};
-    struct pb_build kv = {0};
-    uint8_t value[200] = {0};
-    bool is_odd = rng_below(rng, 16) == 0;
-    if (!is_odd || rng_below(rng, 4) != 0)
-        pb_str(&kv, 1, keys[rng_below(rng, 8) == 0 ? rng_below(rng, ARRAY_LEN(keys)) : 0]);
-    pb_num(&kv, 2, rng_below(rng, 300));
-    if (rng_below(rng, 8) != 0)
-        pb_num(&kv, 3, 100 + rng_below(rng, 300));
-    pb_num(&kv, 4, 1);
-    pb_span(&kv, 5, span_of(value, rng_below(rng, sizeof value)));
-    if (rng_below(rng, 2) == 0)
-        pb_num(&kv, 6, leases[rng_below(rng, 4) == 0 ? rng_below(rng, ARRAY_LEN(leases)) : 0]);
-    if (is_odd && rng_below(rng, 2) == 0)
-        pb_str(&kv, 1, keys[rng_below(rng, ARRAY_LEN(keys))]);
-    if (is_odd)
-        pb_num(&kv, 9 + (uint32_t)rng_below(rng, 20), 3);
-    return kv;
-}
-
-static struct pb_build random_response(struct rng *rng)
-{
-    struct pb_build m = {0}, header = {0};
-    pb_num(&header, 3, 100 + rng_below(rng, 300));
-    pb_sub(&m, 1, &header);
-    if (rng_below(rng, 8) != 0)
-        pb_num(&m, 2, rng_below(rng, 16) == 0 ? 6 : 5);
-    for (uint64_t n = 1 + rng_below(rng, 3); n != 0; n--) {
-        struct pb_build ev = {0}, kv = random_kv(rng);
-        if (rng_below(rng, 2) == 0)
-            pb_num(&ev, 1, rng_below(rng, 2));
-        pb_sub(&ev, 2, &kv);
-        if (rng_below(rng, 8) == 0) {
-            kv = random_kv(rng);
-            pb_sub(&ev, 2 + (uint32_t)rng_below(rng, 2), &kv);
-        }
-        pb_sub(&m, 11, &ev);
-    }
-    /* Into the header the short way does not look. */
-    size_t events_at = 2 + header.n;
-    if (rng_below(rng, 16) == 0)
-        m.b[events_at + rng_below(rng, m.n - events_at)] ^= (uint8_t)(1u << rng_below(rng, 8));
-    return m;
-}
-
-static int64_t next_of(const struct etcd_rig *r)
-{
-    struct etcd_watch_shown shown;
-    return etcd_watches_show(r->call.watches, 0, &shown) ? shown.next : -1;
-}
-
-static void the_short_way_of_a_usual_response_makes_the_same_of_it_as_the_long_one(void **state)
-{
-    (void)state;
-    static struct etcd_rig quick, slow;
-    struct rng rng = support_rng("usual responses");
-    unsigned quick_n = 0;
-    for (unsigned i = 0; i < 20000; i++) {
-        struct pb_build m = random_response(&rng), same = m;
-        open_watched(&quick, 1);
-        open_watched(&slow, 0);
-        struct buf none = {0};
-        quick_n += etcd_watches_usual(quick.call.watches, &quick.ns, pb_built(&m), &none) ==
-                   USUAL_SHOWN;
-        buf_deinit(&none);
-        rig_close(&quick);
-        open_watched(&quick, 1);
-        enum err e = rig_reply(&quick, &m);
-        assert_int_equal(e, rig_reply(&slow, &same));
-        assert_span_equal(buf_span(&quick.call.to_app), buf_span(&slow.call.to_app));
-        assert_int_equal(next_of(&quick), next_of(&slow));
-        assert_memory_equal(quick.counters.n, slow.counters.n, sizeof quick.counters.n);
-        rig_close(&quick);
-        rig_close(&slow);
-    }
-    /* Both ways were gone. */
-    assert_in_range(quick_n, 2000, 15000);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,7 +180,6 @@ int main(void)
         cmocka_unit_test(a_response_of_foreign_events_alone_is_not_sent),
         cmocka_unit_test(the_end_of_a_fragmented_response_is_always_sent),
         cmocka_unit_test(created_canceled_and_compaction_pass_unchanged),
-        cmocka_unit_test(the_short_way_of_a_usual_response_makes_the_same_of_it_as_the_long_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
