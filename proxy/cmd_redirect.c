@@ -66,11 +66,11 @@ static int prove(const struct redirect_rules *r, bool must_prove)
     return status;
 }
 
-/* first: SPAN_NONE = none, see redirect_install(). */
-static int install(struct span first, const struct buf *rules, const char *done)
+/* table: SPAN_NONE = none, see redirect_install(). */
+static int install(struct span table, const struct buf *rules, const char *done)
 {
     struct buf error = {0};
-    enum err e = redirect_install(first, buf_span(rules), &error);
+    enum err e = redirect_install(table, buf_span(rules), &error);
     if (e == ERR_OK)
         printf("redirect: %s\n", done);
     int status = e == ERR_OK ? CMD_CLEAN : cmd_fail(e, &error);
@@ -80,13 +80,13 @@ static int install(struct span first, const struct buf *rules, const char *done)
 
 static int install_rules(const struct redirect_rules *r, const struct buf *rules)
 {
-    struct buf first = {0};
-    enum err e = redirect_rules_write_first(r, &first);
+    struct buf table = {0};
+    enum err e = redirect_rules_write_table(r, &table);
     const struct buf none = {0};
-    int status = e == ERR_OK ? install(buf_span(&first), rules,
+    int status = e == ERR_OK ? install(buf_span(&table), rules,
                                        r->enforce ? "installed, enforced" : "installed")
                              : cmd_fail(e, &none);
-    buf_deinit(&first);
+    buf_deinit(&table);
     return status;
 }
 

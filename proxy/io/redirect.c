@@ -21,6 +21,8 @@ struct nft_lib {
     __typeof__(&nft_ctx_buffer_error) buffer_error;
     __typeof__(&nft_ctx_buffer_output) buffer_output;
     __typeof__(&nft_ctx_get_error_buffer) get_error;
+    __typeof__(&nft_ctx_get_output_buffer) get_output;
+    __typeof__(&nft_ctx_output_set_flags) set_flags;
     __typeof__(&nft_run_cmd_from_buffer) run;
 };
 
@@ -33,6 +35,8 @@ static const struct {
     {"nft_ctx_buffer_error", offsetof(struct nft_lib, buffer_error)},
     {"nft_ctx_buffer_output", offsetof(struct nft_lib, buffer_output)},
     {"nft_ctx_get_error_buffer", offsetof(struct nft_lib, get_error)},
+    {"nft_ctx_get_output_buffer", offsetof(struct nft_lib, get_output)},
+    {"nft_ctx_output_set_flags", offsetof(struct nft_lib, set_flags)},
     {"nft_run_cmd_from_buffer", offsetof(struct nft_lib, run)},
 };
 
@@ -114,7 +118,8 @@ static enum err explain(const char *text, struct buf *error)
     return fail(error, "the rules are refused", line, "nothing was changed; see --dry-run");
 }
 
-/* error NULL: nobody asks why. ERR_NOMEM, ERR_IO. */
+/* One run of libnftables: a transaction, or a question whose answer is in the context. error NULL:
+ * nobody asks why. ERR_NOMEM, ERR_IO. */
 static enum err run_in(const struct nft_lib *lib, struct nft_ctx *ctx, struct span rules,
                        struct buf *error)
 {
@@ -128,19 +133,59 @@ static enum err run_in(const struct nft_lib *lib, struct nft_ctx *ctx, struct sp
     return e;
 }
 
-static enum err run(const struct nft_lib *lib, struct span rules, struct buf *error)
+static struct nft_ctx *open_context(const struct nft_lib *lib)
 {
     struct nft_ctx *ctx = lib->ctx_new(NFT_CTX_DEFAULT);
+    if (ctx != NULL && lib->buffer_error(ctx) == 0 && lib->buffer_output(ctx) == 0)
+        return ctx;
+    if (ctx != NULL)
+        lib->ctx_free(ctx);
+    return NULL;
+}
+
+static enum err run(const struct nft_lib *lib, struct span rules, struct buf *error)
+{
+    struct nft_ctx *ctx = open_context(lib);
     if (ctx == NULL)
         return ERR_NOMEM;
-    enum err e = ERR_NOMEM;
-    if (lib->buffer_error(ctx) == 0 && lib->buffer_output(ctx) == 0)
-        e = run_in(lib, ctx, rules, error);
+    enum err e = run_in(lib, ctx, rules, error);
     lib->ctx_free(ctx);
     return e;
 }
 
-enum err redirect_install(struct span first, struct span rules, struct buf *error)
+enum present { PRESENT_NOT, PRESENT_SAME, PRESENT_OTHER };
+
+/* What of the table is there; whatever is not understood is another one. */
+static enum present look(const struct nft_lib *lib, struct span table)
+{
+    struct nft_ctx *ctx = open_context(lib);
+    if (ctx == NULL)
+        return PRESENT_OTHER;
+    enum present found = PRESENT_NOT;
+    lib->set_flags(ctx, NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
+    if (run_in(lib, ctx, SPAN_LIT("list table " REDIRECT_TABLE), NULL) == ERR_OK)
+        found = redirect_rules_are_same(span_str(lib->get_output(ctx)), table) ? PRESENT_SAME
+                                                                               : PRESENT_OTHER;
+    lib->ctx_free(ctx);
+    return found;
+}
+
+static enum err run_first(const struct nft_lib *lib, struct span table)
+{
+    struct buf text = {0};
+    enum err e = buf_append(&text, SPAN_LIT("create table " REDIRECT_TABLE "\n"));
+    if (e == ERR_OK)
+        e = buf_append(&text, table);
+    if (e == ERR_OK)
+        e = run(lib, buf_span(&text), NULL);
+    buf_deinit(&text);
+    return e;
+}
+
+/* What a transaction deletes costs a grace period of the kernel (some 10 ms, in the close of the
+ * socket), and so does one that fails: a pod's first installation deletes nothing, and one that
+ * finds the same rules does nothing. */
+enum err redirect_install(struct span table, struct span rules, struct buf *error)
 {
     static struct nft_lib lib;
     enum err e = check_kernel(error);
@@ -148,9 +193,8 @@ enum err redirect_install(struct span first, struct span rules, struct buf *erro
         e = load(&lib, error);
     if (e != ERR_OK)
         return e;
-    /* Asked before, because a transaction that fails costs a grace period, too. */
-    if (first.n != 0 && run(&lib, SPAN_LIT("list table " REDIRECT_TABLE), NULL) == ERR_IO &&
-        run(&lib, first, NULL) == ERR_OK)
+    enum present present = table.n == 0 ? PRESENT_OTHER : look(&lib, table);
+    if (present == PRESENT_SAME || (present == PRESENT_NOT && run_first(&lib, table) == ERR_OK))
         return ERR_OK;
     return run(&lib, rules, error);
 }

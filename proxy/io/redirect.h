@@ -14,10 +14,11 @@
 
 #include "base/buf.h"
 
-/* rules: what redirect_rules_write() wrote; first: what redirect_rules_write_first() wrote, tried
- * before it, or SPAN_NONE. ERR_IO: *ret_error (appended) says what is missing and
- * what would mend it; nothing was changed. ERR_NOMEM. */
-enum err redirect_install(struct span first, struct span rules,
+/* rules: what redirect_rules_write() wrote, table: what redirect_rules_write_table() wrote, or
+ * SPAN_NONE if nothing shall be there. Where exactly that table is, nothing is done. ERR_IO:
+ * *ret_error (appended) says what is missing and what would mend it; nothing was changed.
+ * ERR_NOMEM. */
+enum err redirect_install(struct span table, struct span rules,
                           struct buf *ret_error) ATTR_MUST_USE;
 
 #endif

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "base/check.h"
+
+enum { NUMBERS_MAX = 32 }; /* in one set: two lists of ports; the configuration has 16 each */
+
 /* Priorities in the output hook. Chains of type nat stand in order among themselves; the kernel
  * does all of their work at -100, so a filter before that sees where the application wanted to go,
  * one behind it where the connection really goes. */
@@ -10,24 +14,46 @@
 #define OUR_NAT    "-110" /* a mesh has -100, and the first that translates decides */
 #define AFTER_NAT  "0"
 
+/* Numbers in order, as nft lists them: `1`, or `{ 1, 2 }`. values is put in order. */
+static enum err put_numbers(struct buf *out, uint32_t *values, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        for (unsigned k = i; k != 0 && values[k - 1] > values[k]; k--) {
+            uint32_t v = values[k];
+            values[k] = values[k - 1];
+            values[k - 1] = v;
+        }
+    enum err e = ERR_OK;
+    for (unsigned i = 0; i < n && e == ERR_OK; i++)
+        e = buf_printf(out, "%s%lu", i != 0 ? ", " : n > 1 ? "{ " : "", (unsigned long)values[i]);
+    return e == ERR_OK && n > 1 ? buf_printf(out, " }") : e;
+}
+
 static enum err put_ports(struct buf *out, const struct redirect_ports *lists, unsigned n)
 {
-    enum err e = buf_printf(out, "tcp dport {");
-    const char *comma = "";
+    uint32_t all[NUMBERS_MAX];
+    unsigned count = 0;
     for (unsigned i = 0; i < n; i++)
-        for (unsigned j = 0; j < lists[i].n && e == ERR_OK; j++) {
-            e = buf_printf(out, "%s %u", comma, lists[i].p[j]);
-            comma = ",";
+        for (unsigned j = 0; j < lists[i].n; j++) {
+            CHECK(count < NUMBERS_MAX);
+            all[count++] = lists[i].p[j];
         }
-    return e == ERR_OK ? buf_printf(out, " }") : e;
+    enum err e = buf_printf(out, "tcp dport ");
+    return e == ERR_OK ? put_numbers(out, all, count) : e;
 }
 
 static enum err put_exempt(const struct redirect_rules *r, struct buf *out)
 {
-    enum err e = buf_printf(out, "    meta skuid {");
-    for (unsigned i = 0; i < r->uid_count && e == ERR_OK; i++)
-        e = buf_printf(out, "%s %lu", i == 0 ? "" : ",", (unsigned long)r->uids[i]);
-    return e == ERR_OK ? buf_printf(out, " } return\n") : e;
+    uint32_t all[NUMBERS_MAX];
+    unsigned count = 0;
+    for (; count < r->uid_count; count++) {
+        CHECK(count < NUMBERS_MAX);
+        all[count] = r->uids[count];
+    }
+    enum err e = buf_printf(out, "    meta skuid ");
+    if (e == ERR_OK)
+        e = put_numbers(out, all, count);
+    return e == ERR_OK ? buf_printf(out, " return\n") : e;
 }
 
 static enum err put_head(const struct redirect_rules *r, struct buf *out, const char *name,
@@ -124,10 +150,40 @@ enum err redirect_rules_write(const struct redirect_rules *r, struct buf *out)
     return e == ERR_OK ? put_table(r, out) : e;
 }
 
-enum err redirect_rules_write_first(const struct redirect_rules *r, struct buf *out)
+enum err redirect_rules_write_table(const struct redirect_rules *r, struct buf *out)
 {
-    enum err e = buf_printf(out, "create table " REDIRECT_TABLE "\n");
-    return e == ERR_OK ? put_table(r, out) : e;
+    return put_table(r, out);
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* Blanks in front are cut off; were there any? */
+static bool cut_blanks(struct span *s)
+{
+    size_t n = 0;
+    while (n < s->n && is_blank(s->p[n]))
+        n++;
+    *s = span_skip(*s, n);
+    return n != 0;
+}
+
+bool redirect_rules_are_same(struct span listed, struct span table)
+{
+    (void)cut_blanks(&listed);
+    (void)cut_blanks(&table);
+    while (listed.n != 0 && table.n != 0) {
+        if (listed.p[0] != table.p[0])
+            return false;
+        listed = span_skip(listed, 1);
+        table = span_skip(table, 1);
+        bool one = cut_blanks(&listed), other = cut_blanks(&table);
+        if (one != other && listed.n != 0 && table.n != 0)
+            return false;
+    }
+    return listed.n == 0 && table.n == 0;
 }
 
 /* To delete what is not there is an error; to add what is there is none. */

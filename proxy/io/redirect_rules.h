@@ -37,10 +37,12 @@ struct redirect_rules {
 
 /* Append the transaction. ERR_NOMEM. */
 enum err redirect_rules_write(const struct redirect_rules *r, struct buf *out) ATTR_MUST_USE;
-/* The same for a network namespace that has no such table; where there is one the kernel refuses it
- * and changes nothing. What is deleted costs a grace period of the kernel (some 10 ms), so a pod's
- * first installation, which is nearly every one, does without. ERR_NOMEM. */
-enum err redirect_rules_write_first(const struct redirect_rules *r, struct buf *out) ATTR_MUST_USE;
+/* Append the table alone, as `nft --stateless --numeric list` shows it, but for blanks. ERR_NOMEM.
+ */
+enum err redirect_rules_write_table(const struct redirect_rules *r, struct buf *out) ATTR_MUST_USE;
+/* Does the listing show that very table, and nothing else in it? Blanks do not count. A version of
+ * nft that writes it otherwise makes another one of it. */
+bool redirect_rules_are_same(struct span listed, struct span table);
 /* Append the transaction that removes it; it does not mind if there is nothing. ERR_NOMEM. */
 enum err redirect_rules_remove(struct buf *out) ATTR_MUST_USE;
 /* Is uid one of the exempt users? */

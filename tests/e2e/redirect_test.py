@@ -156,6 +156,32 @@ class Redirect(unittest.TestCase):
         self.assertEqual("", self.pod.must("root", ["nft", "list", "ruleset"]))
         self.pod.redirect("--remove")
 
+    def handles(self):
+        """What stands in the kernel, without what is counted: a rule that was made anew has another handle."""
+        return re.sub(r"packets \d+ bytes \d+", "", self.pod.must("root", ["nft", "-a", "list", "ruleset"]))
+
+    def test_the_same_rules_stay_and_changed_ones_are_put_right(self):
+        options = (("--enforce",), (), ("--enforce", "--exempt-uids", "1337,9", "--enforce-to", "10.0.0.0/8,fd00::/8"),
+                   ("--etcd-ports", "12379,2379", "--nats-ports", "4222,4000"))
+        for args in options:
+            self.pod.redirect(*args)
+            made = self.handles()
+            self.pod.redirect(*args)
+            self.assertEqual(made, self.handles(), args)
+        wanted = self.pod.must("init", [self.pod.program("bulkhead"), "redirect", "--dry-run"])
+        for change in ("add rule inet bulkhead to_sidecar accept", "insert rule inet bulkhead to_sidecar tcp dport 2379 return",
+                       "add chain inet bulkhead other", "add table inet bulkhead { flags dormant; }",
+                       "flush chain inet bulkhead to_sidecar", "delete table inet bulkhead"):
+            self.pod.redirect()
+            self.pod.nft(change)
+            self.pod.redirect()
+            self.assertEqual(1, self.handles().count("chain "), change)
+            self.pod.nft(wanted)  # what must be there, by nft itself
+            expected = re.sub(r"handle \d+|# ", "", self.handles())
+            self.pod.nft(change)
+            self.pod.redirect()
+            self.assertEqual(expected, re.sub(r"handle \d+|# ", "", self.handles()), change)
+
     def test_without_the_capability_it_says_so_and_changes_nothing(self):
         done = self.pod.bulkhead("app", "redirect")
         self.assertEqual(1, done.returncode)
