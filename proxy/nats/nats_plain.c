@@ -5,6 +5,7 @@
  *
  *   to_up    PUB [P] S ' ' [P] [R ' '] n CRLF payload CRLF     [ ] is put in or left out;
  *   to_app   MSG  P  S ' ' e sid ' ' P [R ' '] n CRLF …        the rest is copied in one piece
+ *            a second blank instead of R ' ' is left out
  *            … $JS.ACK. [N] stream…  and  {"stream":" [N] stream…   N: the names' prefix, left out
  *
  * What is decided of a message depends on its line alone (but for what may be an acknowledgement).
@@ -81,17 +82,19 @@ static inline const uint8_t *read_size(const uint8_t *p, const uint8_t *end, uin
     return p + CRLF_BYTES;
 }
 
-/* [R ' '] n CRLF payload CRLF, all of it. */
+/* [[R] ' '] n CRLF payload CRLF, all of it. An empty R and its blank are what nats-server writes in
+ * the answers of JetStream, and some clients in publishes without a reply. */
 static inline bool cut_tail(const uint8_t *p, const uint8_t *end, struct tail *ret)
 {
     ret->reply = NULL;
     ret->size = p;
     ret->payload = read_size(p, end, &ret->payload_bytes);
     if (ret->payload == NULL) {
-        const uint8_t *blank = field_end(p, end);
+        bool is_empty = p < end && *p == ' ';
+        const uint8_t *blank = is_empty ? p : field_end(p, end);
         if (blank == NULL)
             return false;
-        ret->reply = p;
+        ret->reply = is_empty ? NULL : p;
         ret->size = blank + 1;
         ret->payload = read_size(ret->size, end, &ret->payload_bytes);
         if (ret->payload == NULL)
@@ -213,6 +216,9 @@ static inline const uint8_t *publish(struct nats_session *s, const uint8_t *p, c
     if (t.reply != NULL) {
         to = put_prefix(put(to, subject, t.reply, steps), x);
         subject = t.reply;
+    } else if (t.size != blank + 1) {
+        to = put(to, subject, blank + 1, steps);
+        subject = t.size;
     }
     out->tail = (size_t)(put(to, subject, t.end, steps) - out->data);
     last->payload = t.payload;
@@ -316,6 +322,9 @@ static inline const uint8_t *message(struct nats_session *s, const uint8_t *p, c
     if (t.reply != NULL) {
         to = put(to, sid, t.reply + cut_at, steps);
         sid = t.reply + cut_at + cut_bytes;
+    } else if (t.size != blank + 1) {
+        to = put(to, sid, blank + 1, steps);
+        sid = t.size;
     }
     to = ack == JS_ACK_PLAIN ? put_ack(put(to, sid, t.size, steps), s->ns, &t)
                              : put(to, sid, t.end, steps);

@@ -110,6 +110,8 @@ static void app_line(struct rng *rng, struct buf *b)
     put_field(rng, b, ANY(rng, subjects));
     if (rng_below(rng, 3) == 0)
         put_field(rng, b, ANY(rng, replies));
+    else
+        put(b, rng_below(rng, 4) == 0 ? " " : ""); /* an empty reply */
     if (verb[0] == 'H') {
         put(b, "12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
         return;
@@ -162,6 +164,8 @@ static void up_line(struct rng *rng, struct buf *b)
         put_field(rng, b, rng_below(rng, 2) == 0 ? replies[0] : ANY(rng, replies));
     else if (rng_below(rng, 3) == 0)
         put_field(rng, b, ANY(rng, acks));
+    else
+        put(b, rng_below(rng, 2) == 0 ? " " : "");
     put_rest(rng, b, begin);
 }
 
@@ -236,8 +240,10 @@ static void the_short_way_says_what_the_long_one_says(void **state)
 static void plain_messages_take_the_short_way(void **state)
 {
     (void)state;
-    static const char up[] = "PUB foo 2\r\nhi\r\nPUB foo _INBOX.1 3\r\nabc\r\nPUB foo 2\r\nh";
+    static const char up[] = "PUB foo 2\r\nhi\r\nPUB foo _INBOX.1 3\r\nabc\r\n"
+                             "PUB foo  2\r\nho\r\nPUB foo 2\r\nh";
     static const char app[] = "MSG bh.e.a.~.~.~.foo e1 2\r\nhi\r\n"
+                              "MSG bh.e.a.~.~.~.foo e1  2\r\nho\r\n"
                               "MSG bh.e.a.~.~.~.foo e1 bh.e.a.~.~.~.r 1\r\nx\r\nMSG bh.e.a.~.";
     struct stage t;
     open_after_hello(&t, false);
@@ -253,19 +259,22 @@ static void plain_messages_take_the_short_way(void **state)
     stage_listen(&t);
     assert_span_equal(buf_span(&t.heard[SIDE_UP]),
                       SPAN_LIT("PUB bh.e.a.~.~.~.foo 2\r\nhi\r\n"
-                               "PUB bh.e.a.~.~.~.foo bh.e.a.~.~.~._INBOX.1 3\r\nabc\r\n"));
+                               "PUB bh.e.a.~.~.~.foo bh.e.a.~.~.~._INBOX.1 3\r\nabc\r\n"
+                               "PUB bh.e.a.~.~.~.foo 2\r\nho\r\n"));
     assert_span_equal(buf_span(&t.heard[SIDE_APP]),
-                      SPAN_LIT("MSG foo 1 2\r\nhi\r\nMSG foo 1 r 1\r\nx\r\n"));
+                      SPAN_LIT("MSG foo 1 2\r\nhi\r\nMSG foo 1 2\r\nho\r\nMSG foo 1 r 1\r\nx\r\n"));
     stage_close(&t);
 }
 
-/* So do acknowledgements of publishes, and messages that a consumer delivers: nothing of what
- * stands before the stream's own name is shown. */
+/* So do acknowledgements of publishes, with the blank of an empty reply as servers write them and
+ * without it, and messages that a consumer delivers: nothing of what stands before the stream's own
+ * name is shown. */
 static void jetstream_s_frequent_messages_take_it_too(void **state)
 {
     (void)state;
     static const char up[] =
-        "MSG bh.e.a.~.~.~.i.1 e1 30\r\n{\"stream\":\"a~~S\", \"seq\":10000}\r\n"
+        "MSG bh.e.a.~.~.~.i.1 e1  30\r\n{\"stream\":\"a~~S\", \"seq\":10000}\r\n"
+        "MSG bh.e.a.~.~.~.i.1 e1 30\r\n{\"stream\":\"a~~S\", \"seq\":10001}\r\n"
         "MSG bh.e.a.~.~.~.i.1 e1 102\r\n{\"stream\":\"a~~S\", \"seq\":10000, \"duplicate\": true, "
         "\"domain\":\"0123456789012345678901234567890123456777\"}\r\n"
         "MSG bh.e.a.~.~.~.s.1 e1 $JS.ACK.a~~S.c.1.2.3.4.5 2\r\nhi\r\n"
@@ -286,6 +295,7 @@ static void jetstream_s_frequent_messages_take_it_too(void **state)
     assert_span_equal(
         buf_span(&t.heard[SIDE_APP]),
         SPAN_LIT("MSG i.1 1 27\r\n{\"stream\":\"S\", \"seq\":10000}\r\n"
+                 "MSG i.1 1 27\r\n{\"stream\":\"S\", \"seq\":10001}\r\n"
                  "MSG i.1 1 99\r\n{\"stream\":\"S\", \"seq\":10000, \"duplicate\": true, "
                  "\"domain\":\"0123456789012345678901234567890123456777\"}\r\n"
                  "MSG s.1 1 $JS.ACK.S.c.1.2.3.4.5 2\r\nhi\r\n"
