@@ -229,8 +229,11 @@ ROWS = (
         1.3, of="view"),
     Row("view_foreign", "cpu_us", "", "root watch over 10,000 namespaces, 1 % of the events shown: "
         "CPU an event, 64 puts in flight", 1.0, 0.3, unit="µs", of="view"),
+    Row("view_foreign", "cpu_us", "", "(a relay that hands on the same events)", unit="µs",
+        of="relay"),
     Row("view_foreign_alone", "cpu_us", "", "the same, one put at a time: each event alone wakes us",
         unit="µs", of="view"),
+    Row("view_foreign_alone", "cpu_us", "", "(the same of that: a relay)", unit="µs", of="relay"),
     Row("view_event", "p50_us", "sidecar", "an event through a parent's view: p50 / own view", 1.1,
         1.02, of="view"),
     Row("views", "holder_bytes", "", "memory (Pss) of a key in view", 96, 40, unit="B"),

@@ -174,11 +174,11 @@ class Stack:
                 raise StackError(f"{process.name}: not {what}: {process.last_words()}")
             time.sleep(0.02)
 
-    def etcd(self):
+    def etcd(self, name="etcd"):
         """Client address. No snapshots and no compaction while measuring; quota out of reach."""
         client, peer = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        p = self.start("etcd", [
-            tool("etcd"), "--name", "b", "--data-dir", self.directory / "etcd",
+        p = self.start(name, [
+            tool("etcd"), "--name", "b", "--data-dir", self.directory / name,
             "--listen-client-urls", f"http://{client}",
             "--advertise-client-urls", f"http://{client}",
             "--listen-peer-urls", f"http://{peer}",
