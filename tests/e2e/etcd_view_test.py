@@ -277,13 +277,16 @@ class Watches(unittest.TestCase):
     maxDiff = 2000
     NAMES = ("a", "a/b", "a/b/c")
     # etcd cuts a response at this and 512 KiB more.
-    ETCD = ("--max-request-bytes=100000", "--experimental-watch-progress-notify-interval=100ms")
+    ETCD = ("--max-request-bytes=100000",)
     VALUE_BYTES = 50000
 
     def setUp(self):
         self.stack = real.Stack(type(self).__name__)
         self.addCleanup(self.stack.close)
-        self.etcd = self.stack.etcd(extra=self.ETCD)
+        help_text = real.run([real.find_program("etcd"), "--help"])
+        is_old = "--experimental-watch-progress-notify-interval" in help_text.stdout + help_text.stderr  # up to 3.6
+        notify = f"--{'experimental-' if is_old else ''}watch-progress-notify-interval=100ms"
+        self.etcd = self.stack.etcd(extra=(*self.ETCD, notify))
         self.raw = self.stack.etcd_client(self.etcd.addr)
         self.clients = {}
         for name in self.NAMES:
