@@ -83,6 +83,7 @@ static void patterns_grant_what_they_say(void **state)
         {"{kubernetes-namespace}-*", "k", false},
         {"{kubernetes-namespace}-*", "kx", false},
         {"m/{kubernetes-namespace}", "m/k", true},
+        {"default/{kubernetes-namespace}", "k/x", true},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -97,6 +98,29 @@ static void patterns_grant_what_they_say(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         if (claim_pattern_is_valid(wrong[i]))
             fail_msg("\"%s\" is a pattern", wrong[i]);
+}
+
+static void the_kubernetes_namespace_default_is_no_word_for_the_root(void **state)
+{
+    static const struct {
+        const char *pattern, *path;
+        bool grants;
+    } rows[] = {
+        {"{kubernetes-namespace}", "default", false},
+        {"{kubernetes-namespace}/*", "default", false},
+        {"{kubernetes-namespace}/*", "k/x", false},
+        {"{kubernetes-namespace}/k", "k", false},
+        {"{kubernetes-namespace}-*", "default-x", true},
+        {"m/{kubernetes-namespace}", "m/default", true},
+        {"default/{kubernetes-namespace}/*", "k/x", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ns_path path;
+        assert_int_equal(ns_path_parse(span_str(rows[i].path), '/', &path, NULL), ERR_OK);
+        if (claim_pattern_matches(rows[i].pattern, SPAN_LIT("default"), &path) != rows[i].grants)
+            fail_msg("%s %s", rows[i].pattern, rows[i].path);
+    }
 }
 
 static void quantities(void **state)
@@ -116,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(patterns_grant_what_they_say),
+        cmocka_unit_test(the_kubernetes_namespace_default_is_no_word_for_the_root),
         cmocka_unit_test(quantities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

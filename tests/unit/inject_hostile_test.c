@@ -8,6 +8,9 @@
 #define TEAM                                                                                       \
     "{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"team-*\"],\"claims\":[\"{"             \
     "kubernetes-namespace}\"]}]}"
+#define BELOW                                                                                      \
+    "{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"*\"],\"claims\":[\"{"                  \
+    "kubernetes-namespace}/*\"],\"view\":\"subtree\"}]}"
 #define SECRETS                                                                                    \
     "{" MINIMAL ",\"sidecar-env\":[{\"name\":\"BULKHEAD_ETCD_PASSWORD\",\"valueFrom\":{"           \
     "\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}],\"sidecar-volumes\":[{\"name\":\"creds\"," \
@@ -74,6 +77,37 @@ static const struct row rows[] = {
                 "\"team-b\",\"controller\":true}]," NOTE("namespace", "team-b"),
                 "", ""),
      NO(POLICY), .has = {"pod x-"}},
+    {"from the Kubernetes namespace whose name is the root's word", .config = BELOW,
+     .kubernetes = "default", .pod = POD(NOTE("namespace", "team-b/x"), "", ""), NO(POLICY)},
+    {"the root, from there", .config = BELOW, .kubernetes = "default",
+     .pod = POD(NOTE("namespace", "default"), "", ""), NO(POLICY)},
+    {"up and down again", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a/../team-b"), "", ""), NO(CLAIM)},
+    {"a slash at the end", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a/"), "", ""), NO(CLAIM)},
+    {"percent-encoded", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a%2f..%2fteam-b"), "", ""), NO(CLAIM)},
+    {"a NUL", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a\\u0000/../team-b"), "", ""), NO(CLAIM)},
+    {"a letter that looks like it", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "te\\u0430m-a"), "", ""), NO(CLAIM)},
+    {"a blank behind it", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a "), "", ""), NO(CLAIM)},
+    {"the annotation's name escaped", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(WANT ",\"annotations\":{\"\\u0062ulkhead.dev/namespace\":\"team-b\"}", "", ""),
+     NO(POLICY)},
+    {"an annotation and the variable that disagree", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a"), "", ENV("DYNAMO_NAMESPACE", "team-a/b")), NO(CLAIM)},
+    {"the variable in an init container", .config = TEAM, .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a"),
+                "\"initContainers\":[{\"name\":\"i\",\"env\":[{\"name\":\"DYNAMO_NAMESPACE\","
+                "\"value\":\"team-b\"}]}],",
+                ""),
+     NO(CLAIM)},
+    {"the sidecar's own variables in the program's container, which are nobody's", .config = TEAM,
+     .kubernetes = "team-a",
+     .pod = POD(NOTE("namespace", "team-a"), "", ENV("BULKHEAD_NAMESPACE", "team-b")), IN,
+     .has = {"--namespace=team-a"}},
     {"a view of everything", .config = TEAM, .kubernetes = "team-a",
      .pod = POD(WANT
                 ",\"annotations\":{\"bulkhead.dev/namespace\":\"team-a\",\"bulkhead.dev/view\":"

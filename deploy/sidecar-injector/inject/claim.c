@@ -37,6 +37,8 @@ static bool is_root_pattern(const char *text)
     return strcmp(text, "default") == 0;
 }
 
+/* Of the pattern as it was written: what comes of a Kubernetes namespace named default is no word
+ * for the root, or `{kubernetes-namespace}` + `/` + `*` would give it everything. */
 static const char *without_default(const char *text)
 {
     return strncmp(text, "default/", 8) == 0 ? text + 8 : text;
@@ -48,9 +50,9 @@ bool claim_pattern_is_valid(const char *pattern)
     unsigned segments = 0;
     if (strcmp(pattern, "*") == 0 || is_root_pattern(pattern))
         return true;
-    if (!expand(pattern, SPAN_LIT("x"), text))
+    if (!expand(without_default(pattern), SPAN_LIT("x"), text))
         return false;
-    for (const char *at = without_default(text);; at++) {
+    for (const char *at = text;; at++) {
         size_t n = strcspn(at, "/");
         bool is_star = n != 0 && at[n - 1] == '*';
         if (++segments > NS_SEGMENTS_MAX ||
@@ -78,9 +80,9 @@ bool claim_pattern_matches(const char *pattern, struct span kubernetes_namespace
         return true;
     if (is_root_pattern(pattern))
         return path->segments == 0;
-    if (!expand(pattern, kubernetes_namespace, text))
+    if (!expand(without_default(pattern), kubernetes_namespace, text))
         return false;
-    const char *at = without_default(text);
+    const char *at = text;
     for (unsigned i = 0;; i++, at++) {
         size_t n = strcspn(at, "/");
         if (i >= path->segments || !segment_matches(span_of(at, n), ns_path_segment(path, i)))
