@@ -22,13 +22,15 @@
     "\"name\":\"s\",\"items\":[{\"key\":\"k\",\"path\":\"p\"}]}},{\"serviceAccountToken\":{"       \
     "\"path\":\"t\"}}]}}],\"sidecar-volume-mounts\":[{\"name\":\"creds\",\"mountPath\":\"/"        \
     "creds\"}]}"
-#define FAR    "{\"image\":\"i/b:1\",\"etcd-upstream\":[\"e-0.e.stores.svc.cluster.local:2379\"]}"
-#define NO_UID "{" MINIMAL ",\"uid\":0,\"gid\":0}"
+#define FAR     "{\"image\":\"i/b:1\",\"etcd-upstream\":[\"e-0.e.stores.svc.cluster.local:2379\"]}"
+#define NO_UID  "{" MINIMAL ",\"uid\":0,\"gid\":0}"
+#define NO_MORE "\"allowPrivilegeEscalation\":false"
+#define SAFE    ",\"securityContext\":{" NO_MORE "}"
 /* A pod that says it was injected, with init containers of its author's making. */
 #define FAKE(spec, init)                                                                           \
     "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/status\":\"{}\","                     \
     "\"bulkhead.dev/namespace\":\"team-a\"}},\"spec\":{" spec "\"initContainers\":[" init          \
-    "],\"containers\":[{\"name\":\"main\",\"image\":\"x\"}]}}"
+    "],\"containers\":[{\"name\":\"main\",\"image\":\"x\"" SAFE "}]}}"
 #define SIDECAR(more)   "{\"name\":\"bulkhead\",\"image\":\"i/b:1\"" more "}"
 #define USER            "\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":1000},"
 #define LABELS(name, v) "\"labels\":{\"bulkhead.dev/inject\":\"true\",\"" name "\":\"" v "\"}"
@@ -234,8 +236,9 @@ static const struct row rows[] = {
          SIDECAR("")),
      IN, .has = {"\"expirationSeconds\":3600}}],\"defaultMode\":420"}},
     {"the redirect container behind another one", .config = REDIRECT,
-     .pod = FAKE(USER, "{\"name\":\"early\",\"image\":\"x\"},{\"name\":\"bulkhead-redirect\","
-                       "\"image\":\"i/b:1\"}," SIDECAR("")),
+     .pod = FAKE(USER,
+                 "{\"name\":\"early\",\"image\":\"x\"" SAFE "},{\"name\":\"bulkhead-redirect\","
+                 "\"image\":\"i/b:1\"}," SIDECAR("")),
      IN, .has = {"\"initContainers\":[{\"name\":\"bulkhead-redirect\""}},
     {"a container that hides behind our name",
      .pod = "{\"metadata\":{" WANT ",\"annotations\":{\"bulkhead.dev/status\":\"{}\"}},\"spec\":{"
@@ -244,12 +247,25 @@ static const struct row rows[] = {
      IN, .not_in = "evil"},
     /* the sidecar's user, which the rules leave alone */
     {"in the container", .config = REDIRECT,
-     .pod = POD(WANT, USER, ",\"securityContext\":{\"runAsUser\":7077}"), NO(CONFLICT)},
+     .pod = POD(WANT, USER, ",\"securityContext\":{" NO_MORE ",\"runAsUser\":7077}"), NO(CONFLICT),
+     .has = {"uid 7077"}},
+    {"by a file with the set-user-ID bit", .config = REDIRECT, .pod = POD(WANT, USER, ""),
+     NO(CONFLICT), .has = {"set allowPrivilegeEscalation: false"}},
+    {"the same, allowed by name", .config = REDIRECT,
+     .pod = POD(WANT, USER, ",\"securityContext\":{\"allowPrivilegeEscalation\":true}"),
+     NO(CONFLICT)},
+    {"in an init container, of the same kind", .config = REDIRECT,
+     .pod = POD(WANT, USER "\"initContainers\":[{\"name\":\"i\"}],", SAFE), NO(CONFLICT),
+     .has = {"container i"}},
+    {"neither", .config = REDIRECT, .pod = POD(WANT, USER, SAFE), IN},
+    {"where nothing is enforced there are no rules to go around", .pod = POD(WANT, USER, ""), IN,
+     .not_in = "set-uid"},
     {"by the image", .config = REDIRECT,
-     .pod = POD(WANT, "\"securityContext\":{\"runAsNonRoot\":true},", ""), NO(CONFLICT),
+     .pod = POD(WANT, "\"securityContext\":{\"runAsNonRoot\":true},", SAFE), NO(CONFLICT),
      .has = {"no runAsUser"}},
     {"as root, who may become it", .config = REDIRECT,
-     .pod = POD(WANT, USER, ",\"securityContext\":{\"runAsUser\":0}"), NO(CONFLICT)},
+     .pod = POD(WANT, USER, ",\"securityContext\":{" NO_MORE ",\"runAsUser\":0}"), NO(CONFLICT),
+     .has = {"may be root"}},
     {"in an init container", .config = REDIRECT,
      .pod = POD(WANT,
                 USER "\"initContainers\":[{\"name\":\"i\",\"securityContext\":{\"runAsUser\":7077"

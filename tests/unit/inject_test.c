@@ -239,8 +239,9 @@ static const struct row rows[] = {
     {"what is enforced stays", .config = REDIRECT, .pod = POD(NOTE("tier", "environment"), "", ""),
      NO(ANNOTATION)},
     {"enforced", .config = REDIRECT,
-     .pod = POD(WANT, "\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":1000},", ""), IN,
-     .has = {"--enforce"}},
+     .pod = POD(WANT, "\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":1000},",
+                ",\"securityContext\":{\"allowPrivilegeEscalation\":false}"),
+     IN, .has = {"--enforce"}},
     {"enforced, and may be root", .config = REDIRECT,
      .pod = POD(WANT, "\"securityContext\":{\"runAsUser\":0},", ""), NO(CONFLICT), .has = {"root"}},
     /* conflicts */

@@ -130,6 +130,8 @@ static void check_capabilities(struct check *k, const struct json_node *containe
         }
 }
 
+#define ESCALATION "securityContext.allowPrivilegeEscalation"
+
 static void check_user(struct check *k, const struct json_node *container, const char *name)
 {
     uint64_t uid = 0;
@@ -152,6 +154,13 @@ static void check_user(struct check *k, const struct json_node *container, const
         snprintf(what, sizeof what, "container %.40s may be root and take the sidecar's uid", name);
         find(k, k->deny_bypass, what,
              "set runAsNonRoot, or drop the capabilities SETUID, SETGID and NET_RAW");
+    }
+    /* A file with the set-user-ID bit in the author's image needs no capability at all. */
+    if (k->options->enforce && !json_false(json_get_path(container, ESCALATION))) {
+        snprintf(what, sizeof what, "container %.40s may take the sidecar's uid by a set-uid file",
+                 name);
+        find(k, k->deny_bypass, what,
+             "set allowPrivilegeEscalation: false, or the rules can be gone around");
     }
 }
 

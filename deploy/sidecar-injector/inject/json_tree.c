@@ -146,6 +146,11 @@ bool json_true(const struct json_node *node)
     return node != NULL && node->kind == JSON_BOOL && node->text.p[0] == 't';
 }
 
+bool json_false(const struct json_node *node)
+{
+    return node != NULL && node->kind == JSON_BOOL && node->text.p[0] == 'f';
+}
+
 bool json_uint(const struct json_node *node, uint64_t max, uint64_t *ret_number)
 {
     if (node == NULL || node->kind != JSON_NUMBER || node->text.n > 18)

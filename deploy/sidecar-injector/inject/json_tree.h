@@ -72,8 +72,9 @@ struct json_node *json_at(const struct json_node *array, size_t i);
 /* The text of a string; SPAN_NONE if node is NULL or no string. */
 struct span json_string(const struct json_node *node);
 bool json_is(const struct json_node *node, const char *text);
-/* The literal true. */
+/* The literal true; false. */
 bool json_true(const struct json_node *node);
+bool json_false(const struct json_node *node);
 /* A whole number 0 .. max; false otherwise. */
 bool json_uint(const struct json_node *node, uint64_t max, uint64_t *ret_number);
 

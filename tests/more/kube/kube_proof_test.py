@@ -330,6 +330,8 @@ class Running(unittest.TestCase):
                                   namespace="models")
         self.assertIn("says a runAsUser other than 0", say().stderr)
         del patch["spec"]["ephemeralContainers"][0]["securityContext"]  # the pod's own is 1000
+        self.assertIn("and allowPrivilegeEscalation: false", say().stderr)
+        patch["spec"]["ephemeralContainers"][0]["securityContext"] = {"allowPrivilegeEscalation": False}
         self.assertEqual(say().returncode, 0, say().stderr)
 
     def test_pods_that_have_none_are_let_alone(self):
