@@ -99,6 +99,33 @@ class Policy(cases.Shared):
         self.assertRegex(self.ca.ask(f"call Lease.LeaseTimeToLive ID {foreign} keys 1"),
                          r'^OK ID # TTL \d+ grantedTTL 600 keys "of a"$')
 
+    def test_an_expired_lease_is_a_missing_lease(self):
+        c, missing = self.ca, 'NotFound "etcdserver: requested lease not found"'
+
+        def chosen_here():
+            c.ask("call Lease.LeaseGrant TTL 1 ID 9")
+            return 9
+
+        def chosen_there():
+            done = real.etcdctl(self.a.etcd_url, "lease", "grant", "1")
+            return int(re.search(r"lease ([0-9a-f]+) granted", done.stdout).group(1), 16)
+        for grant in (chosen_here, chosen_there):
+            with self.subTest(grant.__name__):
+                leases = []  # on a slow machine one may be gone before its key is there
+                real.wait_until(lambda: leases.append(grant()) or
+                                c.ask(f'call KV.Put key "expires" lease {leases[-1]}') == "OK", "there is a key with a lease")
+                real.wait_until(lambda: c.ask('call KV.Range key "expires"') == "OK", "the key has gone with its lease")
+                lease = leases[-1]
+                self.assertRegex(c.ask(f"call Lease.LeaseTimeToLive ID {lease} keys 1"), "^OK ID (9|#) TTL -1$")
+                self.assertEqual(missing, c.ask(f"call Lease.LeaseRevoke ID {lease}"))
+                self.assertEqual(missing, c.ask(f'call KV.Put key "expires" lease {lease}'))
+                c.ask("open k Lease.LeaseKeepAlive")
+                c.ask(f"send k ID {lease}")
+                self.assertRegex(c.ask("recv k"), "^GOT ID (9|#)$")
+                c.ask("half k")
+                self.assertEqual("OK", c.ask("status k"))
+        self.assertEqual("OK ID 9 TTL 60", c.ask("call Lease.LeaseGrant TTL 60 ID 9"))
+
     def test_lease_ids_of_other_namespaces_cannot_be_made(self):
         foreign = self.lease_of(self.a)
         for lease in (foreign, 1 << 37, (1 << 62) + 5, -1):
