@@ -126,7 +126,10 @@ class Cluster:
         self.stack = stack
         self.cut = None  # the id of the member that is cut off, or "all"
         self.ids = {}
-        self.ports = [(real.free_port(), real.free_port()) for _ in range(self.N)]
+        # A member's ports are its own while it is dead, too, and nobody else's: not another member's either.
+        self.held = [real.held_port() for _ in range(2 * self.N)]
+        ports = [s.getsockname()[1] for s in self.held]
+        self.ports = list(zip(ports[::2], ports[1::2]))
         self.gates = [Gate(self.ports[i][0], lambda sender, i=i: self._is_refused(sender, i)) for i in range(self.N)]
         self.names = ",".join(f"m{i}=http://{gate.addr}" for i, gate in enumerate(self.gates))
         self.members = [None] * self.N
@@ -206,3 +209,5 @@ class Cluster:
             m.send_signal(signal.SIGCONT)
         for gate in self.gates:
             gate.close()
+        for s in self.held:
+            s.close()
