@@ -240,6 +240,10 @@ static void http1_is_answered_on_the_same_port(void **state)
     WAIT_FOR(&w.l, health.closed);
     assert_true(raw_has(&health, "{\"health\":\"true\""));
     assert_true(raw_has(&health, "ok\n"));
+    raw_open(&other, &w.l, &at, SPAN_LIT("GET /livez HTTP/1.0\r\n\r\n"));
+    WAIT_FOR(&w.l, other.closed);
+    assert_true(raw_has(&other, " 200 ") && raw_has(&other, "ok\n"));
+    raw_end(&other);
     raw_open(&other, &w.l, &at, SPAN_LIT("POST /v3/kv/range HTTP/1.0\r\n\r\n"));
     WAIT_FOR(&w.l, other.closed);
     assert_true(raw_has(&other, "404"));
