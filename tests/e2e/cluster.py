@@ -170,13 +170,13 @@ class Cluster:
         return None
 
     def make_leader(self, number):
-        real.wait_until(lambda: self.leader() is not None, "there is a leader")
-        now = self.leader()
-        if now != number:
-            done = real.etcdctl(self.members[now].url, "move-leader", self.ids[number])
-            if done.returncode != 0:
-                raise real.StackError("move-leader: " + done.stderr)
-        real.wait_until(lambda: self.leader() == number, f"m{number} leads")
+        """On a busy machine they elect another one now and then: it is asked for again."""
+        def leads():
+            now = self.leader()
+            if now not in (None, number):
+                real.etcdctl(self.members[now].url, "move-leader", self.ids[number])
+            return now == number
+        real.wait_until(leads, f"m{number} leads", 90)
 
     def at(self, addr):
         return next(m.number for m in self.members if m.addr == addr)
