@@ -19,6 +19,7 @@ TENANTS = ("llama-8b/version-A", "llama-8b/version-B")
 PARENTS = ("llama-8b", "default")
 STRANGER = "qwen"
 LEASE_S = 10  # of a Dynamo process; what it registered is gone this long after it was killed
+SLACK_S = 5  # etcd looks for leases that are over now and then, and this machine is busy
 
 
 def shares(counter, workers):
@@ -135,7 +136,9 @@ def killed(s, tree):
         victim.process.stop(9)
         began = time.monotonic()
         real.wait_until(lambda: victim.id not in world.stored_ids(era, tree.etcd), "its lease ends", LEASE_S * 3)
-        s.came_back(f"its registration was gone after {time.monotonic() - began:.1f} s (a lease of {LEASE_S} s)")
+        took = time.monotonic() - began
+        s.came_back(f"its registration was gone after {took:.1f} s (a lease of {LEASE_S} s)")
+        s.claim(took < LEASE_S + SLACK_S, f"Dynamo {era.name}: the worker is gone within its lease")
         for frontend in tree.of(era, "frontends"):
             if frontend.who == TENANTS[0]:
                 real.wait_until(lambda: not frontend.models(), f"{frontend.who} lists nothing", 30)

@@ -201,7 +201,7 @@ class View(unittest.TestCase):
         while self.replayed[name].get("models/~fence") != str(self.fences):
             answer = self.ask(name, "recv w")
             events = EVENT.findall(answer)
-            self.assertTrue(events, answer)
+            self.assertTrue(events, answer if answer != "END" else self.ask(name, "status w"))
             for deleted, key, value in events:
                 if deleted:
                     self.replayed[name].pop(key, None)
