@@ -321,7 +321,8 @@ class RedTeam(unittest.TestCase):
                 if m != n:
                     self.assertEqual(before[m], after.get(m), f"{who} changed {m}'s")
             self.assertEqual(set(before), set(after), who)
-            self.assertEqual(set(), leases_before - leases_after - {self.lease[n]}, who)
+            # Not all that there were: locks without a lease have one of 60 s, and on a busy machine it ends meanwhile.
+            self.assertLessEqual(set(self.lease.values()) - {self.lease[n]}, leases_before & leases_after, who)
             self.plant(n)
         print(f"{tried} attempts to change what is another's: nothing changed")
 
