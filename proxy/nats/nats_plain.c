@@ -82,8 +82,8 @@ static inline const uint8_t *read_size(const uint8_t *p, const uint8_t *end, uin
     return p + CRLF_BYTES;
 }
 
-/* [[R] ' '] n CRLF payload CRLF, all of it. An empty R and its blank are what nats-server writes in
- * the answers of JetStream, and some clients in publishes without a reply. */
+/* [[R] ' '] n CRLF payload CRLF, all of it. An empty R and its blank are what nats-server up to
+ * 2.9 writes in the answers of JetStream, and some clients in publishes without a reply. */
 static inline bool cut_tail(const uint8_t *p, const uint8_t *end, struct tail *ret)
 {
     ret->reply = NULL;

@@ -98,19 +98,34 @@ async fn key_value(js: &jetstream::Context) -> Outcome {
     Ok(())
 }
 
+async fn watched(watch: &mut object_store::Watch) -> Outcome {
+    let o = watch.next().await.expect("an object")?;
+    println!("object watched {} {} {} {}", o.bucket, o.name, o.size, o.deleted);
+    Ok(())
+}
+
 async fn objects(js: &jetstream::Context) -> Outcome {
     let bucket = js.create_object_store(object_store::Config { bucket: "files".into(), ..Default::default() }).await?;
+    let mut watch = bucket.watch().await?;
     let data = vec![7u8; 300_000];
     let info = bucket.put("a b", &mut data.as_slice()).await?;
     println!("object {} {} {} {} {:?}", info.bucket, info.name, info.size, info.chunks, info.digest);
     let mut read = Vec::new();
     bucket.get("a b").await?.read_to_end(&mut read).await?;
     println!("object same {}", read == data);
+    watched(&mut watch).await?;
+    let link = bucket.add_link("link", &info).await?;
+    println!("object link {:?}", link.options.and_then(|o| o.link));
+    watched(&mut watch).await?;
+    read.clear();
+    bucket.get("link").await?.read_to_end(&mut read).await?;
+    println!("object link same {}", read == data);
     let mut list = bucket.list().await?;
     while let Some(o) = list.next().await {
         println!("object list {}", o?.name);
     }
     bucket.delete("a b").await?;
+    watched(&mut watch).await?;
     println!("object gone {}", bucket.get("a b").await.is_err());
     js.delete_object_store("files").await?;
     Ok(())
