@@ -78,7 +78,7 @@ class BadUp(unittest.TestCase):
     # etcd
 
     def test_etcd_down_at_start_and_back(self):
-        port = real.free_port()
+        port = self.stack.port()
         sidecar = self.stack.sidecar("a", f"http://127.0.0.1:{port}", self.nats)
         client = self.stack.etcd_client(sidecar.etcd)
         client.ask("deadline 300")
@@ -94,7 +94,7 @@ class BadUp(unittest.TestCase):
         self.assertIn("count 1", client.ask('call KV.Range key "k"'))
 
     def test_etcd_lost_and_back(self):
-        port = real.free_port()
+        port = self.stack.port()
         etcd = self.stack.etcd("first-etcd", port=port)
         sidecar = self.stack.sidecar("a", etcd, self.nats)
         client = self.stack.etcd_client(sidecar.etcd)
@@ -108,7 +108,7 @@ class BadUp(unittest.TestCase):
         self.assertRegex(client.ask('call KV.Range key "k"'), "^(Unavailable|DeadlineExceeded) ")
         self.nats_works(sidecar)
         self.stack.etcd("second-etcd", port=port, data=etcd.data)
-        client.ask("deadline 5000")
+        client.ask("deadline 30000")
         real.wait_until(lambda: "count 1" in client.ask('call KV.Range key "k"'), "etcd is reached again")
         # The watch has waited, and goes on (design.md 4.6).
         self.assertEqual("OK", client.ask('call KV.Put key "k" value "2"'))
@@ -154,7 +154,7 @@ class BadUp(unittest.TestCase):
             return told
 
     def test_nats_down(self):
-        port = real.free_port()
+        port = self.stack.port()
         sidecar = self.stack.sidecar("a", self.etcd, f"nats://127.0.0.1:{port}")
         self.raw_end(sidecar)  # ends
         self.etcd_works(sidecar)

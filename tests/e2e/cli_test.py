@@ -178,7 +178,7 @@ class CommandLine(cases.Shared):
         self.addCleanup(process.stdout.close)
         self.assertEqual(1, len(os.read(reader, 16)))
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(0, process.wait(20))
+        self.assertEqual(0, process.wait(real.WAIT_S))
         self.assertEqual(b"", os.read(reader, 16))
         os.close(reader)
         self.assertRegex(process.stdout.read(), rb"^ready etcd=127.0.0.1:\d+ nats=127.0.0.1:\d+\n$")
@@ -233,7 +233,7 @@ class CommandLine(cases.Shared):
             self.addCleanup(process.stdout.close)
             self.assertEqual("started\n", process.stdout.readline())
             process.send_signal(number)
-            self.assertEqual(7, process.wait(20))
+            self.assertEqual(7, process.wait(real.WAIT_S))
             self.assertEqual(f"got {name}\n", process.stdout.read())
 
     # health

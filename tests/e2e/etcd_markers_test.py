@@ -40,8 +40,7 @@ class Markers(unittest.TestCase):
 
     @classmethod
     def ctl(cls, who, *args, check=False):
-        patient = ("--dial-timeout=25s", "--command-timeout=25s")
-        done = real.etcdctl(cls.etcd.url, *patient, *(("--user", who) if who else ()), *args)
+        done = real.etcdctl(cls.etcd.url, *(("--user", who) if who else ()), *args)
         if check and done.returncode != 0:
             raise real.StackError(f"etcdctl {args}: {done.stderr}")
         return done

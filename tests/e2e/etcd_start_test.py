@@ -61,9 +61,7 @@ class EtcdStart(unittest.TestCase):
 
     def test_several_endpoints_and_a_unix_socket(self):
         """The first address is dead, the second is a socket in the file system; then it is the other way."""
-        held = real.held_port()
-        self.addCleanup(held.close)
-        port, data = held.getsockname()[1], self.stack.path("etcd.data")
+        port, data = self.stack.port(), self.stack.path("etcd.data")
         path = self.stack.path("etcd.sock:0")  # etcd takes the URL's host and port for a file's name
         other = self.stack.process("etcd-unix", [
             real.find_program("etcd"), "--data-dir", data, "--listen-client-urls", "unix://etcd.sock:0",

@@ -53,7 +53,7 @@ class View(unittest.TestCase):
     def setUp(self):
         self.stack = real.Stack(type(self).__name__)
         self.addCleanup(self.stack.close)
-        self.etcd = self.stack.etcd()
+        self.etcd = self.stack.etcd(port=self.stack.port())  # its own, also while it is restarted
         self.sidecars, self.clients, self.store = {}, {}, Store()
         for name in TREE:
             self.start(name)
@@ -323,8 +323,8 @@ class Watches(unittest.TestCase):
 
     def watch(self, client, key, end, *fields, name="w"):
         self.send(client, wirepb.pb((1, wirepb.pb((1, key), (2, end), *fields))), name)
-        reply = self.recv(client, name)
-        self.assertTrue(reply.created)
+        while not (reply := self.recv(client, name)).created:
+            self.assertEqual([], reply.events)  # another watch's progress
         return reply.id
 
     def glued(self, client, count, name="w"):

@@ -120,9 +120,9 @@ class Gc(unittest.TestCase):
 
     # Many at once
 
-    def storm_gc(self, names, end, outcomes):
+    def storm_gc(self, names, end, outcomes, rng):
         while time.monotonic() < end:
-            name = random.choice(names)
+            name = rng.choice(names)
             done = subprocess.run([real.sidecar_binary(), "gc", "--namespace", name, "--etcd-upstream", self.etcd.url],
                                   env=ENV, capture_output=True, text=True, timeout=90)
             what = done.stdout.split(":")[0] + done.stdout.split(":")[-1].partition("(")[0].partition(", lease")[0]
@@ -158,7 +158,7 @@ class Gc(unittest.TestCase):
         end, outcomes, lives = time.monotonic() + STORM_S, [], []
         with concurrent.futures.ThreadPoolExecutor() as pool:
             parents = [self.stack.etcd_client(at.etcd) for _ in names]
-            tasks = [pool.submit(self.storm_gc, names, end, outcomes) for _ in range(4)]
+            tasks = [pool.submit(self.storm_gc, names, end, outcomes, random.Random(i)) for i in range(4)]
             tasks += [pool.submit(self.storm_lives, n, p, end, lives) for n, p in zip(names, parents)]
             for task in tasks:
                 task.result()

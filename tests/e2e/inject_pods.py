@@ -43,6 +43,8 @@ class Injector(Process):
         self.config = os.path.join(directory, name + ".json")
         self.write_config({**CONFIG, **(config or {})})
         self.cert, self.key = certificate(directory, name)
+        if "--drain-ms" not in args:
+            args = ("--drain-ms", "0", *args)
         super().__init__(name, [binary(), "serve", "--config", self.config, "--tls-cert", self.cert,
                                 "--tls-key", self.key, "--listen", "127.0.0.1:0", "--health-listen",
                                 "127.0.0.1:0", "--log-level", "debug", *args], directory, stdout_is_log=False)

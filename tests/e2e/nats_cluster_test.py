@@ -16,8 +16,7 @@ class Cluster:
     def __init__(self, stack, n=3):
         self.stack = stack
         # A killed member's ports are its own until it comes back, and a cluster that another test runs has another name.
-        self.held = [real.held_port() for _ in range(2 * n)]
-        ports = [s.getsockname()[1] for s in self.held]
+        ports = [stack.port() for _ in range(2 * n)]
         self.clients, routes = ports[:n], ports[n:]
         name = f"c{os.getpid()}-{ports[0]}"
         self.extra = [("-js", "-sd", stack.path(f"js-{i}"), "-n", f"n{i}", "-cluster", f"nats://127.0.0.1:{routes[i]}",
@@ -53,10 +52,6 @@ class Cluster:
 
     def revive(self, i):
         self.members[i] = self.start(i)
-
-    def close(self):
-        for s in self.held:
-            s.close()
 
     def url(self, *which):
         return ",".join(f"nats://127.0.0.1:{self.clients[i]}" for i in which)
@@ -136,7 +131,6 @@ class Clustered(unittest.TestCase):
         self.stack = real.Stack("cluster")
         self.addCleanup(self.stack.close)
         self.cluster = Cluster(self.stack)
-        self.addCleanup(self.cluster.close)
 
     def test_the_sidecar_learns_of_the_others(self):
         sidecar = self.stack.sidecar("a", nats=self.cluster.url(0))

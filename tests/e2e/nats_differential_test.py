@@ -391,7 +391,7 @@ class Differential(cases.Shared):
                 world.collect()
             return private.transcript() == mine.transcript() and private.copied() == mine.copied()
         try:
-            real.wait_until(alike, "equal transcripts", 10)
+            real.wait_until(alike, "equal transcripts", 20)
         except real.StackError:
             for i, ((want, e1), (got, e2)) in enumerate(zip(private.transcript(), mine.transcript())):
                 for key in sorted(want.keys() | got.keys()):

@@ -37,7 +37,7 @@ class NatsPython(cases.Shared):
 
         async def whole():
             try:
-                await asyncio.wait_for(story(), 60)
+                await asyncio.wait_for(story(), 200)
             finally:
                 for cleanup in reversed(self.async_cleanups):
                     await cleanup()
@@ -116,7 +116,7 @@ class NatsPython(cases.Shared):
         async def story():
             a = await self.connect(self.a)
             with self.assertRaises(nats.js.errors.ServiceUnavailableError):
-                await a.jetstream().add_stream(name="S", subjects=["s.>"])
+                await a.jetstream(timeout=20).add_stream(name="S", subjects=["s.>"])
             self.assertTrue(a.is_connected)
         self.run_async(story)
 
@@ -129,22 +129,20 @@ class NatsPython(cases.Shared):
 
     def test_a_client_survives_the_loss_of_the_shared_server(self):
         async def story():
-            held = real.held_port()
-            self.addCleanup(held.close)
-            port = held.getsockname()[1]
             with real.Stack("reconnect") as stack:
+                port = stack.port()
                 server = stack.nats(port=port)
                 sidecar = stack.sidecar("a", None, server)
                 again = asyncio.Event()
                 async def on_reconnect():
                     again.set()
-                client = await nats.connect(sidecar.nats_url, reconnect_time_wait=0.05, max_reconnect_attempts=-1,
+                client = await nats.connect(sidecar.nats_url, connect_timeout=20, reconnect_time_wait=0.05, max_reconnect_attempts=-1,
                                             reconnected_cb=on_reconnect, error_cb=quiet, disconnected_cb=quiet)
                 sub = await client.subscribe("foo")
                 await client.flush()
                 server.stop()
                 stack.nats("nats-again", port=port)
-                await asyncio.wait_for(again.wait(), 30)
+                await asyncio.wait_for(again.wait(), 60)
                 await client.publish("foo", b"after")
                 self.assertEqual(b"after", (await sub.next_msg(timeout=20)).data)
                 await client.close()

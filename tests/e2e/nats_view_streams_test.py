@@ -41,7 +41,7 @@ class ViewStreams(cases.Shared):
                 raw = await self.connect(self.nats.url)
                 for name in (await self.api(raw, "STREAM.NAMES"))["streams"] or []:
                     await self.api(raw, "STREAM.DELETE." + name)
-                await asyncio.wait_for(story(), 90)
+                await asyncio.wait_for(story(), 240)
             finally:
                 for client in self.clients:
                     await client.close()
@@ -118,7 +118,7 @@ class ViewStreams(cases.Shared):
             await watcher.stop()
             # A write goes to the own namespace, where no stream takes it.
             with self.assertRaises((nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError, nats.errors.TimeoutError)):
-                await js.publish("$KV.cfg.k1", b"x", timeout=3)
+                await js.publish("$KV.cfg.k1", b"x", timeout=20)
             self.assertEqual(b"1", (await bucket.get("k1")).value)
         self.run_async(story)
 

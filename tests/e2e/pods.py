@@ -137,6 +137,7 @@ class Cluster:
         os.chmod(stack.directory, 0o711)
         self.programs = stack.path("bin")
         os.mkdir(self.programs)
+        os.chmod(self.programs, 0o755)  # whatever the umask is
         for path in (real.sidecar_binary(), os.environ["NATS_CLIENT"]):
             shutil.copy(path, self.programs)
         self.place = Place(stack, "stores")
@@ -161,6 +162,6 @@ class Cluster:
 
     def stored(self):
         """The keys of the raw store."""
-        out = self.place.must("root", [self.program("etcdctl"), "get", "", "--prefix", "--keys-only"],
+        out = self.place.must("root", [self.program("etcdctl"), real.ETCDCTL_PATIENCE, "get", "", "--prefix", "--keys-only"],
                               env={"ETCDCTL_API": "3"})
         return out.split()

@@ -17,8 +17,8 @@ class App:
         self.env = {"ETCD": etcd, "NATS": nats, "ETCDCTL_API": "3", **(variables or {})}
 
     def words(self, line):
-        for name in ("etcdctl", "nats_client"):
-            line = line.replace(name + " ", self.pod.program(name) + " ")
+        for name, more in (("etcdctl", real.ETCDCTL_PATIENCE + " "), ("nats_client", "")):
+            line = line.replace(name + " ", f"{self.pod.program(name)} {more}")
         return ["sh", "-c", "exec " + line]
 
     def do(self, line):

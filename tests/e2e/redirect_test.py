@@ -132,7 +132,7 @@ class Redirect(unittest.TestCase):
 
     def etcdctl(self, *words, role="app", host=None):
         return self.pod.run(role, [self.pod.program("etcdctl"), "--endpoints", f"http://{host or self.pod.store}:2379",
-                                   "--dial-timeout", "5s", *words], env=ETCDCTL)
+                                   real.ETCDCTL_PATIENCE, *words], env=ETCDCTL)
 
     def nats(self, *words, role="app"):
         return self.pod.run(role, [self.pod.program("nats_client"), f"nats://{self.pod.store}:4222", *words])
@@ -380,7 +380,7 @@ class Redirect(unittest.TestCase):
         self.pod.redirect("--enforce")
         sidecar = self.pod.sidecar(*INTERCEPT, *(f"--{plane}-listen-{what}={path}" for plane in ("etcd", "nats")
                                                  for what, path in (("cert", cert), ("key", key))))
-        put = [self.pod.program("etcdctl"), "--cacert", cert, "put", "k", "v", "--endpoints"]
+        put = [self.pod.program("etcdctl"), real.ETCDCTL_PATIENCE, "--cacert", cert, "put", "k", "v", "--endpoints"]
         for host in (self.pod.store, f"[{self.pod.store6}]"):
             self.assertEqual("OK\n", self.pod.run("app", [*put, f"https://{host}:2379"], env=ETCDCTL).stdout, host)
         self.assertIn(f"bh/d/{self.pod.namespace}.k", self.cluster.stored())

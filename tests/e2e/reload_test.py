@@ -16,7 +16,7 @@ SECRET = "s3cret-7788"
 
 def post(addr, path):
     host, port = addr.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 10) as s:
+    with socket.create_connection((host, int(port)), real.WAIT_S) as s:
         s.sendall(f"POST {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n".encode())
         data = b""
         while chunk := s.recv(65536):

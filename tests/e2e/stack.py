@@ -28,7 +28,8 @@ import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 WAIT_S = float(os.environ.get("E2E_WAIT_S", "30"))  # patience with any one condition
-STOP_S = 15.0  # a process that got SIGTERM; then SIGKILL, and that is a failure
+STOP_S = 30.0  # a process that got SIGTERM; then SIGKILL, and that is a failure
+ETCDCTL_PATIENCE = "--command-timeout=25s"  # its own 5 s are short for a busy machine
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -71,7 +72,7 @@ def wait_until(condition, what, timeout=None):
 
 
 def free_port():
-    """For programs that cannot be asked to choose; the caller starts at once."""
+    """For programs that want a port that nobody has bound, and start at once; others take Stack.port()."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
@@ -79,7 +80,7 @@ def free_port():
 
 def held_port():
     """A socket that keeps its port from everybody who asks for any; it does not listen, so a server that asks
-    for this one gets it (both say SO_REUSEADDR)."""
+    for this one gets it (both say SO_REUSEADDR), and again when it is started again."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind(("127.0.0.1", 0))
@@ -302,6 +303,7 @@ class Stack:
     def __init__(self, label="e2e"):
         self.directory = tempfile.mkdtemp(prefix=f"bulkhead-{label}-")
         self.processes = []
+        self.held = []
         self.count = 0
 
     def __enter__(self):
@@ -347,6 +349,11 @@ class Stack:
     def path(self, name):
         return os.path.join(self.directory, name)
 
+    def port(self):
+        """Of 127.0.0.1, for a program that cannot be asked to choose or that is started again: held to the end."""
+        self.held.append(held_port())
+        return self.held[-1].getsockname()[1]
+
     def close(self, verify=True):
         """Ends everything, newest first, and removes the directory. With verify, a sidecar that
         does not end cleanly is an error, raised after all is gone."""
@@ -368,6 +375,8 @@ class Stack:
                 if process.running():
                     process.popen.kill()
                     process.popen.wait()
+        while self.held:
+            self.held.pop().close()
         shutil.rmtree(self.directory, ignore_errors=True)
         if failure and verify:
             raise failure
@@ -383,14 +392,14 @@ def run(argv, stdin=None, env=None, timeout=60, **kwargs):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_in_child, **kwargs)
 
 
-def etcdctl(endpoint, *args, stdin=None, timeout=30):
-    return run([find_program("etcdctl"), "--endpoints", endpoint, *args], stdin=stdin, timeout=timeout)
+def etcdctl(endpoint, *args, stdin=None, timeout=60):
+    return run([find_program("etcdctl"), ETCDCTL_PATIENCE, "--endpoints", endpoint, *args], stdin=stdin, timeout=timeout)
 
 
 def http_get(addr, path):
     """(status, body) by HTTP/1.1 over a plain socket."""
     host, port = addr.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 10) as s:
+    with socket.create_connection((host, int(port)), WAIT_S) as s:
         s.sendall(f"GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n".encode())
         data = b""
         while chunk := s.recv(65536):
