@@ -88,7 +88,7 @@ class Corpus(unittest.TestCase):
         path = os.path.join(self.stack.directory, "pods" + suffix)
         with open(path, "w") as f:
             f.write(text)
-        r = stack_module.run([binary(), "inject", "--config", injector.config, "-n", "team-a", "-f", path])
+        r = stack_module.run([binary(), "inject", "--config", injector.config, "-n", "team-a", "-f", path], timeout=300)
         self.assertEqual(r.returncode, 0, r.stderr)
         return r.stdout
 
@@ -221,7 +221,7 @@ class Files(unittest.TestCase):
                 json.dump(CONFIG, f)
             with open(path, "w") as f:
                 f.write("kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a}]}")
-            self.assertEqual(stack_module.run([binary(), "inject", "-c", config, "-i", "-f", path]).returncode, 0)
+            self.assertEqual(stack_module.run([binary(), "inject", "-c", config, "-i", "-f", path], timeout=300).returncode, 0)
             with open(path) as f:
                 self.assertIn("--namespace=default", f.read())
 
