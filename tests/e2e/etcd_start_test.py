@@ -62,9 +62,9 @@ class EtcdStart(unittest.TestCase):
     def test_several_endpoints_and_a_unix_socket(self):
         """The first address is dead, the second is a socket in the file system; then it is the other way."""
         port, data = self.stack.port(), self.stack.path("etcd.data")
-        path = self.stack.path("etcd.sock:0")  # etcd takes the URL's host and port for a file's name
+        path = "etcd.sock:0"  # etcd takes the URL's host and port for a file's name; relative, as both start there
         other = self.stack.process("etcd-unix", [
-            real.find_program("etcd"), "--data-dir", data, "--listen-client-urls", "unix://etcd.sock:0",
+            real.find_program("etcd"), "--data-dir", data, "--listen-client-urls", "unix://" + path,
             "--advertise-client-urls", f"http://127.0.0.1:{port}", "--listen-peer-urls", "http://127.0.0.1:0",
             "--initial-advertise-peer-urls", "http://127.0.0.1:0", "--initial-cluster", "default=http://127.0.0.1:0",
             "--name", "default", "--logger", "zap", "--log-outputs", "stderr"])

@@ -16,6 +16,7 @@ import ctypes
 import json
 import os
 import re
+import resource
 import select
 import shlex
 import shutil
@@ -30,6 +31,11 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 WAIT_S = float(os.environ.get("E2E_WAIT_S", "30"))  # patience with any one condition
 STOP_S = 30.0  # a process that got SIGTERM; then SIGKILL, and that is a failure
 ETCDCTL_PATIENCE = "--command-timeout=25s"  # its own 5 s are short for a busy machine
+
+# Some shells allow 256 open files; a flood of connections needs more.
+_soft, _hard = (float("inf") if n == resource.RLIM_INFINITY else n for n in resource.getrlimit(resource.RLIMIT_NOFILE))
+if _soft < 4096:
+    resource.prlimit(0, resource.RLIMIT_NOFILE, (min(_hard, 4096), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
