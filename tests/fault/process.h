@@ -41,13 +41,13 @@ static inline const char *process_program(void)
 }
 
 /* In the child: becomes the program. words and set end with NULL; set: NAME=VALUE, put into an
- * environment that is else empty but for PATH. */
+ * environment that is else empty but for a PATH whose folders everybody may enter: where one may
+ * not, a command that is nowhere is "not permitted". */
 _Noreturn static inline void process_exec(const char *const *words, const char *const *set)
 {
     char *argv[PROCESS_WORDS_MAX + 2] = {NULL}, *env[PROCESS_WORDS_MAX + 2] = {NULL};
-    char program[4096], path[4096];
+    char program[4096], path[] = "PATH=/usr/bin:/bin";
     snprintf(program, sizeof program, "%s", process_program());
-    snprintf(path, sizeof path, "PATH=%s", getenv("PATH"));
     argv[0] = program;
     for (size_t i = 0; i < PROCESS_WORDS_MAX && words[i] != NULL; i++)
         argv[i + 1] = strdup(words[i]);
