@@ -242,9 +242,16 @@ class RedTeam(unittest.TestCase):
                 held.setdefault(path[1].decode()[1:] or "default" if path else "registry", {})[key] = kv
         return held, {dict(read(v))[1] for number, v in read(leases) if number == 2}
 
-    def gone(self, before, after, n):
-        """Leases of others than n. Those that a Lock took without naming one run out by themselves."""
-        return set(self.lease.values()) & before - after - {self.lease[n]}
+    def others_are_as_they_were(self, who, before, leases_before):
+        """What is its own is planted anew. Leases that a Lock took without naming one run out by themselves."""
+        n = who[0]
+        after, leases_after = self.slices()
+        for m in before:
+            if m != n:
+                self.assertEqual(before[m], after.get(m), f"{who} changed {m}'s")
+        self.assertEqual(set(before), set(after), who)
+        self.assertEqual(set(), set(self.lease.values()) & leases_before - leases_after - {self.lease[n]}, who)
+        self.plant(n)
 
     def judge(self, who, what, text, seen, mark=VALUE):
         n, view = who
@@ -320,13 +327,7 @@ class RedTeam(unittest.TestCase):
                 self.assertEqual("GOT ID #", client.ask("recv k"))
                 client.ask("half k")
                 client.ask("status k")
-            after, leases_after = self.slices()
-            for m in before:
-                if m != n:
-                    self.assertEqual(before[m], after.get(m), f"{who} changed {m}'s")
-            self.assertEqual(set(before), set(after), who)
-            self.assertEqual(set(), self.gone(leases_before, leases_after, n), who)
-            self.plant(n)
+            self.others_are_as_they_were(who, before, leases_before)
         print(f"{tried} attempts to change what is another's: nothing changed")
 
     def stream(self, client, method, message):
@@ -373,13 +374,7 @@ class RedTeam(unittest.TestCase):
                     self.assertNotIn(f"<{m}> secret".encode(), text, (who, what))
                     if happens in ("denied", "unknown"):
                         self.assertIn(status, ("PermissionDenied" if happens == "denied" else "Unimplemented", "DeadlineExceeded"), (who, what))
-            after, leases_after = self.slices()
-            for m in before:
-                if m != n:
-                    self.assertEqual(before[m], after.get(m), f"{who} changed {m}'s")
-            self.assertEqual(set(before), set(after), who)
-            self.assertEqual(set(), self.gone(leases_before, leases_after, n), who)
-            self.plant(n)
+            self.others_are_as_they_were(who, before, leases_before)
         self.assertEqual({m for m, _, _ in methods}, set(tried), "every method was tried")
         print(f"{sum(tried.values())} calls of {len(methods)} methods, {self.crossed} times a descendant was seen")
 
