@@ -158,21 +158,46 @@ func keyValue(ctx context.Context, js jetstream.JetStream) {
 func objects(ctx context.Context, js jetstream.JetStream) {
 	store := must(js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: "files"}))
 	watch := must(store.Watch(ctx))
+	watched := func() { // before the next change, which replaces this one
+		u := <-watch.Updates()
+		if u == nil {
+			fmt.Println("object watched: no more was there")
+			return
+		}
+		fmt.Println("object watched", u.Name, u.Size, u.Deleted, u.Opts != nil && u.Opts.Link != nil)
+	}
+	watched()
 	data := bytes.Repeat([]byte("0123456789"), 40000)
 	info := must(store.Put(ctx, jetstream.ObjectMeta{Name: "big file", Description: "d", Headers: nats.Header{"H": {"v"}}}, bytes.NewReader(data)))
 	fmt.Println("object", info.Bucket, info.Name, info.Size, info.Chunks, info.Digest)
+	watched()
 	fmt.Println("object same", bytes.Equal(must(store.GetBytes(ctx, "big file")), data))
 	link := must(store.AddLink(ctx, "link", must(store.GetInfo(ctx, "big file"))))
 	fmt.Println("object link", link.Opts.Link.Bucket, link.Opts.Link.Name, bytes.Equal(must(store.GetBytes(ctx, "link")), data))
+	watched()
+	other := must(js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: "other"}))
+	must(other.PutString(ctx, "there", "far away"))
+	far := must(store.AddLink(ctx, "far", must(other.GetInfo(ctx, "there"))))
+	fmt.Println("object of another store", far.Opts.Link.Bucket, far.Opts.Link.Name, must(store.GetString(ctx, "far")))
+	watched()
+	whole := must(store.AddBucketLink(ctx, "store", other))
+	watched()
+	_, err := store.GetString(ctx, "store")
+	fmt.Println("object store linked", whole.Opts.Link.Bucket, whole.Opts.Link.Name, err)
+	_, err = store.AddLink(ctx, "again", link)
+	fmt.Println("object link of a link:", err)
 	check(store.UpdateMeta(ctx, "big file", jetstream.ObjectMeta{Name: "renamed"}))
+	watched()
 	for _, o := range must(store.List(ctx)) {
 		fmt.Println("object list", o.Name, o.Size)
 	}
 	check(store.Delete(ctx, "renamed"))
-	_, err := store.GetBytes(ctx, "renamed")
+	watched()
+	_, err = store.GetBytes(ctx, "renamed")
 	fmt.Println("object gone:", errors.Is(err, jetstream.ErrObjectNotFound))
-	u := <-watch.Updates()
-	fmt.Println("object watched", u == nil)
+	_, err = store.GetBytes(ctx, "link")
+	fmt.Println("object through a dead link:", err)
+	check(js.DeleteObjectStore(ctx, "other"))
 	check(watch.Stop())
 	for name := range js.ObjectStoreNames(ctx).Name() {
 		fmt.Println("object names", name)

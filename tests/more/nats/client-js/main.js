@@ -74,10 +74,35 @@ const os = await new Objm(js).create("files");
 const info = await os.putBlob({ name: "a b" }, new Uint8Array(300000).fill(7));
 say("object", info.bucket, info.name, info.size, info.chunks, info.digest);
 say("object same", (await os.getBlob("a b")).every((x) => x === 7));
-await os.link("link", await os.info("a b"));
+const link = await os.link("link", await os.info("a b"));
+say("object link", link.options.link);
+say("object through a link", (await os.getBlob("link")).length);
+// A whole store is linked, too, and an object of another one is read through its link.
+const other = await new Objm(js).create("other");
+await other.putBlob({ name: "there" }, new Uint8Array(10).fill(8));
+say("object of another store", (await os.link("far", await other.info("there"))).options.link, [...(await os.getBlob("far"))]);
+say("object store linked", (await os.linkStore("store", other)).options.link);
+await failing("object link to nothing", () => os.link("none", { bucket: "files", name: "none", deleted: true }));
+await failing("object link of a link", async () => os.link("again", await os.info("link")));
+// A watch: what is there, then what happens. One change at a time: each replaces the one before it.
+const seen = (await os.watch({ includeHistory: true }))[Symbol.asyncIterator]();
+const watched = async () => {
+  const o = (await seen.next()).value;
+  say("object watched", o.name, o.size, o.deleted ?? false, o.options?.link ?? null);
+};
+for (let i = 0; i < 4; i++) await watched();
+await os.putBlob({ name: "new" }, new Uint8Array(1));
+await watched();
+await os.delete("new");
+await watched();
+await os.link("new", await os.info("a b"));
+await watched();
+await seen.return?.();
 say("object list", (await os.list()).map((o) => o.name).sort());
 await os.delete("a b");
 say("object gone", (await os.get("a b")) === null);
+await failing("object through a dead link", async () => say("object through a dead link", await os.getBlob("link")));
+await other.destroy();
 await os.destroy();
 await nc.drain();
 say("the end");
