@@ -109,7 +109,8 @@ static enum err strip_text(struct splice *x, enum js_kind kind, struct span text
     else if (!is_own && kind == JS_CONSUMER)
         is_own = js_consumer_strip(x->ns, text, &own);
     else if (!is_own && kind == JS_DELIVER)
-        is_own = js_subject_strip(js_reader(x->ns), text, &own);
+        is_own = js_subject_strip(js_reader(x->ns), text, &own) ||
+                 js_subject_is_servers(text, &own);
     else if (!is_own)
         is_own = js_subject_strip(x->ns, text, &own);
     return is_own ? buf_append(out, own) : ERR_FOREIGN;
@@ -226,6 +227,18 @@ static enum err splice_total(struct splice *x, struct span value)
     return buf_printf(x->out, "%u", total - (total < x->total_less ? total : x->total_less));
 }
 
+static enum err splice_metadata(struct splice *x, const struct js_member *m, unsigned depth,
+                                struct span value)
+{
+    if (x->to_up)
+        return buf_append(x->out, value);
+    bool known_only = x->known_only;
+    x->known_only = false; /* all other text there is the application's */
+    enum err e = splice_object(x, m->schema, depth + 1, value);
+    x->known_only = known_only;
+    return e;
+}
+
 static enum err splice_member(struct splice *x, const struct js_member *m, struct place *at,
                               struct span value)
 {
@@ -245,6 +258,8 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
         return splice_items(x, m, at->depth, value);
     case JS_OBJECT:
         return splice_object(x, m->schema, at->depth + 1, value);
+    case JS_METADATA:
+        return splice_metadata(x, m, at->depth, value);
     case JS_BY_SUBJECT:
         return splice_by_subject(x, value);
     case JS_ZERO:

@@ -58,6 +58,12 @@ const struct js_member js_stream_config[] = {
     END,
 };
 
+/* Since 2.15 the consumer of a stream that has sources says which stream that is. */
+static const struct js_member consumer_metadata[] = {
+    {"_nats.src.stream", JS_TEXT, NULL},
+    END,
+};
+
 static const struct js_member consumer_config[] = {
     {"filter_subject", JS_FILTER, NULL},
     {"filter_subjects", JS_FILTERS, NULL},
@@ -74,7 +80,7 @@ static const struct js_member consumer_config[] = {
     {"pause_until", JS_PASS, NULL},
     {"priority_groups", JS_PASS, NULL},
     {"priority_policy", JS_PASS, NULL},
-    {"metadata", JS_PASS, NULL},
+    {"metadata", JS_METADATA, consumer_metadata},
     END,
 };
 

@@ -32,14 +32,16 @@ enum js_kind {
     JS_HEADERS,    /* a header block in base64 */
     JS_TEXT,       /* words for people that may quote names */
     JS_ZERO,       /* a number that would tell about others */
-    JS_PASS,       /* holds text, but no name or subject of the server */
-    JS_DENIED      /* to the server: only null may be here */
+    JS_METADATA, /* the application's own; of an answer, what the server wrote there is stripped */
+    JS_PASS,     /* holds text, but no name or subject of the server */
+    JS_DENIED    /* to the server: only null may be here */
 };
 
 struct js_member {
     const char *name; /* NULL: the end */
     enum js_kind kind;
-    const struct js_member *schema; /* of JS_OBJECT, JS_OBJECTS, JS_MIRROR, JS_SOURCES */
+    const struct js_member
+        *schema; /* of JS_OBJECT, JS_OBJECTS, JS_MIRROR, JS_SOURCES, JS_METADATA */
 };
 
 /* Requests. */

@@ -29,6 +29,8 @@ enum err js_subject_filter(const struct nats_ns *ns, struct span pattern,
 /* True, and S as a part of stored, if stored is bh.e.n.S, bh.d.n.S, bh.j.n.S or
  * bh.*.n.S. */
 bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span *ret_subject);
+/* Where a server has what it copies for a stream delivered: $JS.S.ID, $JS.M.ID. Shown as it is. */
+bool js_subject_is_servers(struct span stored, struct span *ret_subject);
 
 /* $JS.ACK.… of an acknowledgement or $JS.FC.… of flow control: the stream's token in either form.
  */

@@ -289,6 +289,19 @@ static void answers_show_own_names_only(void **state)
          "\"bh.e.c.~.~.~.x\"}}]}",
          "{\"total\":1,\"consumers\":[{\"stream_name\":\"S\",\"config\":{\"filter_subject\":\"\"}}]"
          "}"},
+        /* What a server of 2.15 shows of a source's consumer, and what only looks like it. */
+        {js_consumer_answer,
+         "{\"stream_name\":\"a~b~~S\",\"config\":{\"deliver_subject\":\"$JS.S.YJPTv1A8\","
+         "\"metadata\":{\"_nats.src.acc\":\"$G\",\"_nats.src.stream\":\"a~b~~SRC\","
+         "\"mine\":\"a~b~~x\"}}}",
+         "{\"stream_name\":\"S\",\"config\":{\"deliver_subject\":\"$JS.S.YJPTv1A8\","
+         "\"metadata\":{\"_nats.src.acc\":\"$G\",\"_nats.src.stream\":\"SRC\","
+         "\"mine\":\"a~b~~x\"}}}"},
+        {js_consumer_answer,
+         "{\"stream_name\":\"a~b~~S\",\"config\":{\"deliver_subject\":\"$JS.S.c~~x\","
+         "\"metadata\":{\"_nats.src.stream\":\"bh.e.c.~.~.~.x\"}}}",
+         "{\"stream_name\":\"S\",\"config\":{\"deliver_subject\":\"\","
+         "\"metadata\":{\"_nats.src.stream\":\"not possible in this namespace\"}}}"},
         {js_error_answer,
          "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"a~b~~S, '" E
          "x' and x.a~b~~S\"}}",
