@@ -130,6 +130,7 @@ class NatsRaw(cases.Shared):
             for c in (client, foreign):
                 c.publish(subject, f"{n}", reply="_INBOX.x.1")
             client.flush()
+        foreign.flush()  # or the next test's monitor could hear it
         self.assertEqual(["0", "1", "2"], [m.payload.decode() for m in server.drain()])
         client.subscribe("_INBOX.x.*")
         client.publish(subject, "nobody any more", reply="_INBOX.x.2")
