@@ -52,11 +52,12 @@ static const struct scene scenes[] = {
      "MSG %Ps.1 e1 $JS.ACK.%NS.c.1.2.3.4.5 2\r\nho\r\n"
      "MSG %Ps.1 e1 $JS.ACK.%NS.c.1.3.4.1764000000000000000.4 0\r\n\r\n"
      "MSG %Ps.12345678 e12345678 $JS.ACK.%NSTREAM.consumer.1.3.4.5.4 9\r\n{\"error\":\r\n"},
-    /* Acknowledgements of publishes: taken, doubled, refused, and what only begins so. */
+    /* Acknowledgements of publishes, also with the empty reply that servers write: taken, doubled,
+     * refused, and what only begins so. */
     {SIDE_UP, "MSG %P_INBOX.A.1 e1 %L\r\n{\"stream\":\"%NS\", \"seq\":10}|\r\n"
-              "MSG %P_INBOX.A.1 e1 %L\r\n{\"stream\":\"%NS\", \"seq\":11}|\r\n"
-              "MSG %P_INBOX.A.1 e1 %L\r\n{\"stream\":\"%NS\", \"seq\":9, \"duplicate\": true}|\r\n"
-              "MSG %P_INBOX.A.1 e1 4\r\n{\"st\r\n"},
+              "MSG %P_INBOX.A.1 e1  %L\r\n{\"stream\":\"%NS\", \"seq\":11}|\r\n"
+              "MSG %P_INBOX.A.1 e1  %L\r\n{\"stream\":\"%NS\", \"seq\":9, \"duplicate\": true}|\r\n"
+              "MSG %P_INBOX.A.1 e1  4\r\n{\"st\r\n"},
     {SIDE_UP, "MSG %P_INBOX.A.1 e1 %L\r\n{\"error\":{\"code\":400,\"err_code\":10071,"
               "\"description\":\"wrong last sequence: 1\"},\"stream\":\"%NS\",\"seq\":0}|\r\n"
               "MSG %P_INBOX.A.1 e1 %L\r\n{\"stream\":\"%OS\", \"seq\":10}|\r\n"
@@ -72,7 +73,8 @@ static const struct scene scenes[] = {
               "MSG %Pfoo e9 2\r\nhi\r\nMSG %Pfoo e9 2\r\nhi\r\nMSG %Dx.y-12345678 d9 2\r\nhi\r\n"
               "MSG %Pfoo e8 2\r\nhi\r\nMSG %Pfoo e8 2\r\nhi\r\nMSG %Pfoo e8 2\r\nhi\r\n"},
     {SIDE_APP, "PUB foo 2\r\nhi\r\nPUB foo 2\r\nho\r\nPUB foo _INBOX.C.1 3\r\nabc\r\n"
-               "PUB x.y-12345678 _INBOX.C.1 3\r\nabc\r\nPUB foo.* 0\r\n\r\nPUB foo 002\r\nhi\r\n"},
+               "PUB x.y-12345678 _INBOX.C.1 3\r\nabc\r\nPUB foo.* 0\r\n\r\nPUB foo 002\r\nhi\r\n"
+               "PUB foo  2\r\nhi\r\nPUB foo  2\r\nhi\r\n"},
     {SIDE_APP, "PUB orders.1 _INBOX.C.1 1\r\nx\r\nPUB $JS.ACK.S.c.1.2.3.4.5 4\r\n+ACK\r\n"
                "PUB $JS.API.CONSUMER.MSG.NEXT.S.c _INBOX.C.1 11\r\n{\"batch\":9}\r\n"
                "HPUB foo 19 21\r\nNATS/1.0\r\nK: vvv\r\n\r\nhi\r\nPUB foo 2\r\nhi\r\n"},

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `nats` program, unmodified, in the hands of two tenants on one server: pub, sub, req, reply, stream,
 consumer, kv, object, micro, bench, latency. What it prints is what it prints on a server of one's own, after
-times and ids are masked; for bench and latency it counts that they come to their end."""
+times and ids are masked; for bench and latency it counts that they come to their end. And on a cluster of three
+whose members are killed one after another: what was acknowledged is there."""
 
 import json
 import os
 import re
+import subprocess
 import unittest
 
+import nats_cluster_test as cluster
 import rawnats
 import stack as real
 
@@ -104,9 +107,9 @@ def plain(text):
 class Cli(unittest.TestCase):
     maxDiff = None
 
-    def nats(self, url, line, stdin=None):
+    def nats(self, url, line, stdin=None, patience=120):
         words = [w.replace("FILE", self.file).replace("OUT", self.out) for w in line.split()]
-        done = real.run([NATS, "-s", url, "--timeout", "20s", *words], stdin=stdin, timeout=120,
+        done = real.run([NATS, "-s", url, "--timeout", "20s", *words], stdin=stdin, timeout=patience,
                         env={"HOME": self.stack.directory, "XDG_CONFIG_HOME": self.stack.directory})
         return f"{done.returncode}\n" + plain(done.stdout) + "\n" + plain(done.stderr)
 
@@ -182,6 +185,80 @@ class Cli(unittest.TestCase):
             p.stop()
 
 
+    def until(self, url, line, *words):
+        """Until the program ends well and says words: between leaders a server asks for patience, and what it began
+        on a member that has died never ends."""
+        said = [None]
+        def once():
+            try:
+                said[0] = self.nats(url, line, patience=20)
+            except subprocess.TimeoutExpired:
+                said[0] = "no end"
+            return said[0].startswith("0\n") and all(w in said[0] for w in words)
+        try:
+            real.wait_until(once, line, 120)
+        except real.StackError as e:
+            raise real.StackError(f"{e}: {said[0]}") from None
+
+    def use(self, who, url, n):
+        """Stores one more of everything, and reads all that was stored before."""
+        self.until(url, f"pub orders.{n} {who}{n} --jetstream")
+        self.until(url, f"kv put config k{n} {who}{n}", f"{who}{n}")
+        self.until(url, f"object put files FILE-{who} --name o{n} -f --no-progress")
+        for i in range(n + 1):
+            self.until(url, f"stream get ORDERS -S orders.{i}", f"\n{who}{i}")
+            self.until(url, f"kv get config k{i} --raw", f"{who}{i}")
+        self.until(url, "consumer next ORDERS C --raw --ack", who)
+
+    def objects(self, who, url, n):
+        """With all members there: a server may give the consumer that reads to one that has died, through a sidecar or not."""
+        for i in range(n + 1):
+            self.until(url, f"object get files o{i} -O OUT -f --no-progress")
+            with open(self.out) as out:
+                self.assertEqual(who * 300000, out.read())
+
+    def are_current(self, app, stream):
+        app.until("STREAM.INFO." + stream, None, lambda a: [r.get("current") for r in a.get("cluster", {}).get("replicas", [])] == [True, True],
+                  f"all members of {stream} are current", 120)
+
+    def run_on_three(self, server):
+        if server:
+            os.environ["E2E_NATS_SERVER"] = server
+        else:
+            os.environ.pop("E2E_NATS_SERVER", None)
+        with real.Stack("cli") as self.stack:
+            three = cluster.Cluster(self.stack)
+            self.addCleanup(three.close)
+            tenants = {n: self.stack.sidecar(n, nats=three.url(0, 1, 2)) for n in ("a", "b")}
+            apps = {n: cluster.App(s.nats) for n, s in tenants.items()}
+            self.file, self.out = self.stack.path("file"), self.stack.path("out")
+            for who, sidecar in tenants.items():
+                self.addCleanup(apps[who].close)
+                with open(f"{self.file}-{who}", "w") as f:
+                    f.write(who * 300000)
+                for add, there in (("stream add ORDERS --subjects orders.> --replicas 3 --defaults", "stream info ORDERS"),
+                                   ("kv add config --replicas 3", "kv status config"), ("object add files --replicas 3", "object info files"),
+                                   ("consumer add ORDERS C --pull --ack explicit --deliver all --defaults", "consumer info ORDERS C")):
+                    real.wait_until(lambda: self.nats(sidecar.nats_url, add).startswith("0\n")
+                                    or self.nats(sidecar.nats_url, there).startswith("0\n"), add, 120)
+                self.use(who, sidecar.nats_url, 0)
+                self.objects(who, sidecar.nats_url, 0)
+            for n, victim in enumerate((0, 1, 2), 1):
+                three.kill(victim)
+                for who, sidecar in tenants.items():
+                    self.use(who, sidecar.nats_url, n)
+                three.revive(victim)
+                for who, sidecar in tenants.items():
+                    for stream in ("ORDERS", "KV_config", "OBJ_files"):
+                        self.are_current(apps[who], stream)
+                    self.objects(who, sidecar.nats_url, n)
+            for sidecar in tenants.values():
+                self.until(sidecar.nats_url, "stream state ORDERS --json", '"messages": 4')
+                self.until(sidecar.nats_url, "stream ls -n -a", "KV_config\nOBJ_files\nORDERS\n")
+
+
+for label, path in {"Debian's": None, "2.12": SERVERS["2.12"]}.items():
+    setattr(Cli, "test_on_three_" + label, lambda self, path=path: self.run_on_three(path))
 for label, path in SERVERS.items():
     setattr(Cli, "test_on_" + label, lambda self, path=path: self.run_on(path))
 
