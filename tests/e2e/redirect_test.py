@@ -298,6 +298,20 @@ class Redirect(unittest.TestCase):
         self.pod.redirect("--enforce", "--enforce-to", "192.0.2.0/24")
         self.assertEqual("open", self.pod.connect(self.pod.store, 2380))
 
+    def test_a_set_uid_file_is_the_sidecar_unless_escalation_is_forbidden(self):
+        """Why the injector asks for allowPrivilegeEscalation: false, which is no_new_privs, where rules are enforced."""
+        directory = os.path.dirname(self.pod.program("bulkhead"))
+        if os.statvfs(directory).f_flag & os.ST_NOSUID:
+            self.skipTest(f"{directory} is on a file system without set-uid files")
+        python = shutil.copy(os.path.realpath("/usr/bin/python3"), os.path.join(directory, "set-uid-python"))
+        os.chown(python, pods.SIDECAR_UID, -1)
+        os.chmod(python, 0o4755)
+        dial = [python, "-c", "import socket, sys; socket.create_connection((sys.argv[1], 2380), 20)", self.pod.store]
+        self.pod.redirect("--enforce")
+        self.assertIn("ConnectionRefusedError", self.pod.run("app", dial).stderr)
+        escalating = (pods.APP_UID, [word for word in pods.NO_CAPS if word != "--no-new-privs"])
+        self.assertEqual("", self.pod.run(escalating, dial).stderr)
+
     def dial6(self, host, port, how="plain"):
         return self.pod.must("app", ["/usr/bin/python3", "-c", DIAL6, host, str(port), how, "::ffff:" + self.pod.store[:-1] + "2"]).strip()
 
