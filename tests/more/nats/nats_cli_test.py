@@ -228,7 +228,6 @@ class Cli(unittest.TestCase):
             os.environ.pop("E2E_NATS_SERVER", None)
         with real.Stack("cli") as self.stack:
             three = cluster.Cluster(self.stack)
-            self.addCleanup(three.close)
             tenants = {n: self.stack.sidecar(n, nats=three.url(0, 1, 2)) for n in ("a", "b")}
             apps = {n: cluster.App(s.nats) for n, s in tenants.items()}
             self.file, self.out = self.stack.path("file"), self.stack.path("out")

@@ -36,7 +36,9 @@ class Clients(unittest.TestCase):
             os.environ.pop("E2E_NATS_SERVER", None)
         with real.Stack("clients") as stack:
             private, shared = (stack.nats(n, extra=("-js", "-sd", stack.path("js-" + n))) for n in ("private", "shared"))
-            a, b = (stack.sidecar(n, nats=shared) for n in ("a", "a/b"))
+            # View own: in view subtree a client that asks whether a store is there before it makes it (JavaScript's)
+            # is shown the child's, by view-streams.
+            a, b = (stack.sidecar(n, nats=shared, args=("--view", "own")) for n in ("a", "a/b"))
             for name, argv in CLIENTS.items():
                 if name == "rust" and not server:  # async-nats 0.49 cannot read 2.9's answers to key-value
                     continue
