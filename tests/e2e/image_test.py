@@ -105,6 +105,9 @@ class Images(unittest.TestCase):
         os.chown(mounted + "/tls.key", image.uid, image.uid)
         with open(mounted + "/config.json", "w") as f:
             json.dump({"image": "i", "etcd-upstream": ["e:2379"]}, f)
+        os.chmod(mounted, 0o755)  # whatever the caller's umask
+        for name in ("config.json", "tls.crt"):
+            os.chmod(os.path.join(mounted, name), 0o644)
         injector = self.stack.process("injector", image.argv(
             "serve", "--config", "/etc/bulkhead-injector/config.json", "--tls-cert",
             "/etc/bulkhead-injector/tls.crt", "--tls-key", "/etc/bulkhead-injector/tls.key", "--listen",
