@@ -55,7 +55,9 @@ struct etcd_side {
     struct buf request;               /* owned */
     struct etcd_stream *next, **link; /* of plane->side_waiting */
     bool is_waiting;                  /* for the unary lane */
-    unsigned token;                   /* the number of the one that it was sent with */
+    uint64_t again_ms;                /* when it is asked for again; 0: when the lane is usable */
+    uint64_t backoff_ms;
+    unsigned token; /* the number of the one that it was sent with */
 };
 
 struct etcd_stream {

@@ -18,6 +18,8 @@ void etcd_stream_side(struct etcd_stream *s);
 void etcd_stream_side_end(struct etcd_stream *s);
 /* The unary lane is usable: those that wait for it. */
 void etcd_stream_side_pump(struct etcd_plane *p);
+/* Those whose time has come; then as etcd_stream_expire(), first included. */
+uint64_t etcd_stream_side_expire(struct etcd_plane *p, uint64_t first);
 /* The call may have written requests by itself, or have let go of the application's. */
 void etcd_stream_flush(struct etcd_stream *s);
 /* What was held up can move on. */

@@ -3,16 +3,27 @@
  * etcd_stream_side.c - reads of our own that a stream of watches needs (etcd_call_wants_side), over
  * the unary lane.
  *
- *   IDLE ── wanted ──> WAITING ── the lane is usable ──> ASKING ── answered ──> IDLE, or wanted
- * again ^                               │ └──── the connection was lost, ─┘ or etcd does not know
- * our token
+ *   IDLE ── wanted ──> WAITING ── the lane is usable ──> ASKING ── answered ──> IDLE, or WAITING
+ *                        ^  ^                              │  │
+ *                        │  └─ the connection was lost, or ┘  │
+ *                        │     etcd does not know our token   │
+ *                        └─── etcd cannot answer now: later ──┘
  *
  * It ends with its stream: etcd_stream_move() to ENDING takes it back.
  */
+#include "io/backoff.h"
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
 
-enum { GRPC_INVALID_ARGUMENT = 3, GRPC_PERMISSION_DENIED = 7, GRPC_OUT_OF_RANGE = 11 };
+enum {
+    GRPC_CANCELLED = 1,
+    GRPC_INVALID_ARGUMENT = 3,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_OUT_OF_RANGE = 11,
+    GRPC_UNAVAILABLE = 14
+};
 
 static const struct h2_up_handler side_events;
 
@@ -55,6 +66,7 @@ static void ask(struct etcd_stream *s)
     struct etcd_side *side = &s->side;
     struct h2_client *client = etcd_link_client(&p->links[ETCD_LANE_UNARY]);
     struct span method;
+    side->again_ms = 0;
     bool allowed = etcd_auth_allows(&p->auth, ETCD_LANE_UNARY);
     if (!allowed)
         etcd_auth_want(&p->auth, ETCD_LANE_UNARY);
@@ -99,6 +111,21 @@ void etcd_stream_side_pump(struct etcd_plane *p)
     }
 }
 
+uint64_t etcd_stream_side_expire(struct etcd_plane *p, uint64_t first)
+{
+    uint64_t now = loop_now_ms(p->loop);
+    for (struct etcd_stream *s = p->side_waiting, *next; s != NULL; s = next) {
+        next = s->side.next;
+        if (s->side.again_ms == 0)
+            continue;
+        if (s->side.again_ms <= now)
+            ask(s);
+        else if (first == 0 || s->side.again_ms < first)
+            first = s->side.again_ms;
+    }
+    return first;
+}
+
 void etcd_stream_side_end(struct etcd_stream *s)
 {
     unwait_side(s);
@@ -135,16 +162,39 @@ static void go_on(struct etcd_stream *s)
     etcd_stream_side(s);
 }
 
+/* A member that stops, is busy or has lost the others. The watch knows nothing of it: it waits. */
+static bool may_pass(int status)
+{
+    return status == GRPC_UNAVAILABLE || status == GRPC_CANCELLED ||
+           status == GRPC_DEADLINE_EXCEEDED || status == GRPC_RESOURCE_EXHAUSTED;
+}
+
+static void ask_later(struct etcd_stream *s)
+{
+    struct etcd_side *side = &s->side;
+    side->backoff_ms = backoff_next(side->backoff_ms);
+    side->again_ms = loop_now_ms(s->plane->loop) + side->backoff_ms;
+    wait_side(s);
+    etcd_plane_wait(s->plane, ETCD_LANE_UNARY, side->again_ms);
+}
+
 static void on_trailers(struct h2_up_stream *up, struct span fields)
 {
     struct etcd_stream *s = of_side(up);
     int status = etcd_head_find_status(fields);
     struct span text = h2_field_find(fields, SPAN_LIT("grpc-message"));
+    if (etcd_head_says_alone(status, text))
+        etcd_plane_distrust(s->plane, &up->client->addr);
     h2_client_cancel(up);
     if (status != 0 && etcd_auth_is_stale(&s->plane->auth, s->side.token, status, text)) {
         ask(s);
         return;
     }
+    if (may_pass(status)) {
+        ask_later(s);
+        return;
+    }
+    s->side.backoff_ms = 0;
     /* The store's permissions do not let us read descendants: clients do not try that again. */
     enum err e = status == GRPC_PERMISSION_DENIED ? ERR_DENIED : ERR_UPSTREAM_LOST;
     if (status == 0 || status == GRPC_OUT_OF_RANGE || status == GRPC_INVALID_ARGUMENT)

@@ -128,7 +128,7 @@ uint64_t etcd_stream_expire(struct etcd_plane *p)
         else if (first == 0 || s->deadline_ms < first)
             first = s->deadline_ms;
     }
-    return first;
+    return etcd_stream_side_expire(p, first);
 }
 
 void etcd_stream_pump(struct etcd_plane *p)

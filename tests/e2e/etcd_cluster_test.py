@@ -149,6 +149,26 @@ class EtcdCluster(unittest.TestCase):
         self.write(5)
         self.check()
 
+    def test_a_read_of_a_watch_over_a_view_outlives_its_member(self):
+        """Who held the key is gone: whose it is now is read, over a lane whose member is cut off."""
+        key = "v1/mdc/k"
+        self.assertEqual("OK", self.writer.ask(f'call KV.Put key "{key}" value "of the child"'))
+        self.sidecar = self.stack.sidecar("a", self.cluster, args=("--view", "subtree"))
+        parent = self.stack.etcd_client(self.sidecar.etcd, "parent")
+        self.assertEqual("OK", parent.ask(f'call KV.Put key "{key}" value "of the parent"'))
+        parent.ask("open w Watch.Watch")
+        parent.ask(f'send w create_request {{ key "{key}" }}')
+        self.assertIn("created 1", parent.ask("recv w"))
+        victim = self.serves("unary")
+        other = next(m for m in self.cluster.members if m.number != victim)
+        self.cluster.make_leader(other.number)
+        self.cluster.cut_off(victim)
+        self.assertEqual(0, real.etcdctl(other.url, "del", "bh/d/a." + key, timeout=60).returncode)
+        got = parent.ask("recv w", PATIENCE_S)
+        self.assertTrue(got.startswith("GOT events"), f"{got}\n{self.sidecar.tail()}")
+        self.assertIn('value "of the child"', got)
+        self.assertNotEqual(victim, self.serves("unary"))
+
     def connected(self, lane):
         """When the sidecar connected, in seconds."""
         found = re.findall(r'time=(\S+) \S+ msg="connected to etcd" peer=\S+ lane=' + lane, self.sidecar.log())
