@@ -114,7 +114,8 @@ static void on_failed(struct etcd_ask *ask, enum err e)
 
 static void on_lost(struct etcd_ask *ask)
 {
-    (void)ask; /* the link comes back, and asks */
+    /* At once, if its connection had been retired; else the link comes back, and asks. */
+    etcd_auth_want(of(ask), ETCD_LANE_STREAM);
 }
 
 /* -- the token -- */

@@ -197,7 +197,10 @@ static void on_failed(struct etcd_ask *ask, enum err error)
 
 static void on_lost(struct etcd_ask *ask)
 {
-    of(ask)->state = ETCD_ENROLL_IDLE; /* the link comes back and starts it */
+    struct etcd_enroll *e = of(ask);
+    e->state = ETCD_ENROLL_IDLE;
+    if (etcd_link_takes_calls(e->link)) /* it was on one that had been retired */
+        etcd_enroll_start(e);           /* else the link comes back and starts it */
 }
 
 /* -- life -- */

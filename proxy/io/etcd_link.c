@@ -79,6 +79,12 @@ void etcd_link_want(struct etcd_link *l)
         uv_timer_start(&l->timer, on_timer, left, 0);
 }
 
+bool etcd_link_takes_calls(const struct etcd_link *l)
+{
+    const struct h2_client *c = etcd_link_client(l);
+    return c != NULL && !c->conn.ending;
+}
+
 /* -- what becomes of a connection -- */
 static void on_usable(struct h2_client *c)
 {

@@ -78,5 +78,7 @@ static inline struct h2_client *etcd_link_client(const struct etcd_link *l)
 {
     return l->state == ETCD_LINK_USABLE ? l->current : NULL;
 }
+/* Usable, and its connection does not end. */
+bool etcd_link_takes_calls(const struct etcd_link *l);
 
 #endif

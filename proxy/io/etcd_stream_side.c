@@ -94,7 +94,7 @@ static void ask(struct etcd_stream *s)
 void etcd_stream_side(struct etcd_stream *s)
 {
     if (s->call.views == NULL || s->state == ETCD_STREAM_ENDING || s->side.up.client != NULL ||
-        !etcd_call_wants_side(&s->call))
+        s->side.again_ms != 0 || !etcd_call_wants_side(&s->call))
         return;
     ask(s);
 }
@@ -162,11 +162,13 @@ static void go_on(struct etcd_stream *s)
     etcd_stream_side(s);
 }
 
-/* A member that stops, is busy or has lost the others. The watch knows nothing of it: it waits. */
-static bool may_pass(int status)
+/* A member that stops, is busy or has lost the others. The watch knows nothing of it: it waits.
+ * What gRPC itself finds too large stays so. */
+static bool may_pass(int status, struct span text)
 {
     return status == GRPC_UNAVAILABLE || status == GRPC_CANCELLED ||
-           status == GRPC_DEADLINE_EXCEEDED || status == GRPC_RESOURCE_EXHAUSTED;
+           status == GRPC_DEADLINE_EXCEEDED ||
+           (status == GRPC_RESOURCE_EXHAUSTED && !span_has_prefix(text, SPAN_LIT("grpc: ")));
 }
 
 static void ask_later(struct etcd_stream *s)
@@ -183,6 +185,7 @@ static void on_trailers(struct h2_up_stream *up, struct span fields)
     struct etcd_stream *s = of_side(up);
     int status = etcd_head_find_status(fields);
     struct span text = h2_field_find(fields, SPAN_LIT("grpc-message"));
+    bool passes = may_pass(status, text);
     if (etcd_head_says_alone(status, text))
         etcd_plane_distrust(s->plane, &up->client->addr);
     h2_client_cancel(up);
@@ -190,7 +193,7 @@ static void on_trailers(struct h2_up_stream *up, struct span fields)
         ask(s);
         return;
     }
-    if (may_pass(status)) {
+    if (passes) {
         ask_later(s);
         return;
     }
@@ -231,14 +234,17 @@ static void on_sent(struct h2_up_stream *up)
 
 static void on_closed(struct h2_up_stream *up, uint32_t code)
 {
-    (void)code;
-    etcd_stream_finish(of_side(up), ERR_UPSTREAM_PROTOCOL, NULL);
+    /* RFC 9113 8.7: a refused stream was not looked at. */
+    if (code == NGHTTP2_REFUSED_STREAM || code == NGHTTP2_CANCEL)
+        ask_later(of_side(up));
+    else
+        etcd_stream_finish(of_side(up), ERR_UPSTREAM_PROTOCOL, NULL);
 }
 
 static void on_lost(struct h2_up_stream *up, bool sent)
 {
-    (void)sent; /* a read may be repeated */
-    wait_side(of_side(up));
+    (void)sent; /* a read may be repeated; at once, if its connection had been retired */
+    ask(of_side(up));
 }
 
 static const struct h2_up_handler side_events = {.on_head = on_head,

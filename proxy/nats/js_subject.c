@@ -61,9 +61,11 @@ bool js_subject_strip(const struct nats_ns *ns, struct span stored, struct span 
 
 bool js_subject_is_servers(struct span stored, struct span *ret_subject)
 {
-    struct span id = span_skip(stored, SPAN_LIT("$JS.S.").n);
-    bool is_one = id.n != 0 && (span_has_prefix(stored, SPAN_LIT("$JS.S.")) ||
-                                span_has_prefix(stored, SPAN_LIT("$JS.M.")));
+    const struct span root = SPAN_LIT("$JS.S.");
+    if (!span_has_prefix(stored, root) && !span_has_prefix(stored, SPAN_LIT("$JS.M.")))
+        return false;
+    struct span id = span_skip(stored, root.n);
+    bool is_one = id.n != 0;
     for (size_t i = 0; i < id.n && is_one; i++)
         is_one = (id.p[i] >= '0' && id.p[i] <= '9') || (id.p[i] >= 'A' && id.p[i] <= 'Z') ||
                  (id.p[i] >= 'a' && id.p[i] <= 'z');

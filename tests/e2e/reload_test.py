@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import unittest
 
 import stack as real
@@ -22,6 +23,54 @@ def post(addr, path):
         while chunk := s.recv(65536):
             data += chunk
     return int(data.split()[1]), data.partition(b"\r\n\r\n")[2].decode()
+
+
+class Door:
+    """A way to a store, of a port of its own: what comes back can be held, and all of it can be cut."""
+
+    def __init__(self, to, hold_after=None):
+        self.to, self.open, self.asked = to, [], 0
+        self.held = threading.Event()
+        self.hold_after = hold_after  # so many pieces of each connection come back
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addr = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+                host, port = self.to.rsplit(":", 1)
+                far = socket.create_connection((host, int(port)))
+            except OSError:
+                return
+            self.open += [near, far]
+            for source, to, comes_back in ((near, far, False), (far, near, True)):
+                threading.Thread(target=self.copy, args=(source, to, comes_back), daemon=True).start()
+
+    def copy(self, source, to, comes_back):
+        pieces = 0
+        try:
+            while data := source.recv(65536):
+                if comes_back and (self.held.is_set() or pieces == self.hold_after):
+                    continue
+                pieces += 1
+                to.sendall(data)
+                if not comes_back:
+                    self.asked += len(data)
+        except OSError:
+            pass
+
+    def cut(self):
+        for s in self.open:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+        self.cut()
 
 
 class Reload(unittest.TestCase):
@@ -59,6 +108,47 @@ class Reload(unittest.TestCase):
         """Where the NATS connections that are open lead to."""
         text = real.http_get(self.admin, "/connections")[1]
         return sorted(re.findall(r"(?m)^plane=nats side=app peer=\S+ upstream=(\S+) state=open$", text))
+
+    def door(self, to, **kwargs):
+        door = Door(to, **kwargs)
+        self.addCleanup(door.close)
+        return door
+
+    def connected(self, door, lane):
+        self.sidecar.until(lambda: f"connected to etcd\" peer={door.addr} lane={lane}" in self.sidecar.log(),
+                           f"the {lane} lane is on another address")
+
+    def test_a_connection_that_was_left_and_is_lost_with_a_read_of_a_watch(self):
+        etcd, key = self.stack.etcd(), "v1/mdc/k"
+        left, taken = self.door(etcd.addr), self.door(etcd.addr)
+        child = self.stack.etcd_client(self.stack.sidecar("a/b", etcd).etcd, "child")
+        self.assertEqual("OK", child.ask(f'call KV.Put key "{key}" value "of the child"'))
+        client = self.stack.etcd_client(self.start(etcd_upstream=[left.addr]).etcd)
+        self.assertEqual("OK", client.ask(f'call KV.Put key "{key}" value "of the parent"'))
+        # Calls stay where they are; streams begin with the first address.
+        self.after("taken", lambda: self.write(etcd_upstream=[taken.addr, left.addr]))
+        client.ask("open w Watch.Watch")
+        client.ask(f'send w create_request {{ key "{key}" }}')
+        self.assertIn("created 1", client.ask("recv w"))
+        self.connected(taken, "stream")
+        left.held.set()
+        asked = left.asked
+        real.etcdctl(etcd.url, "del", "bh/d/a." + key)
+        real.wait_until(lambda: left.asked > asked, "whose the key is now is asked for")
+        self.after("taken", lambda: self.write(etcd_upstream=[taken.addr]))
+        self.connected(taken, "unary")
+        left.cut()
+        self.assertIn('value "of the child"', client.ask("recv w"))
+
+    def test_a_connection_that_was_left_and_is_lost_while_the_namespace_registers(self):
+        etcd = self.stack.etcd()
+        left, taken = self.door(etcd.addr, hold_after=1), self.door(etcd.addr)
+        sidecar = self.start(etcd_upstream=[left.addr])
+        self.connected(left, "unary")
+        self.after("taken", lambda: self.write(etcd_upstream=[taken.addr]))
+        self.connected(taken, "unary")
+        left.cut()
+        self.assertEqual("OK", self.stack.etcd_client(sidecar.etcd).ask('call KV.Put key "k" value "v"'))
 
     def test_other_stores_other_limits_another_level(self):
         old, new = self.stack.etcd("old"), self.stack.etcd("new")
