@@ -2,12 +2,12 @@
 #include "etcd/authenticate.h"
 
 #include "limit.h"
+#include "wire/grpc_status.h"
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
 
 /* Field numbers of rpc.proto. */
 enum { REQUEST_NAME = 1, REQUEST_PASSWORD = 2, REPLY_TOKEN = 2 };
-enum { GRPC_INVALID_ARGUMENT = 3, GRPC_FAILED_PRECONDITION = 9, GRPC_UNAUTHENTICATED = 16 };
 
 enum err authenticate_write(struct span user, struct span password, struct buf *out)
 {

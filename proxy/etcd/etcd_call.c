@@ -14,11 +14,12 @@
 #include "etcd/etcd_pass.h"
 #include "etcd/view_range.h"
 #include "limit.h"
+#include "wire/grpc_status.h"
 #include "wire/pb_wire.h"
 
-/* grpc-status FailedPrecondition; how often a random lease id is drawn again; how often a stream is
- * opened with another token before a refusal counts. */
-enum { GRPC_FAILED_PRECONDITION = 9, LEASE_TRIES = 8, TOKEN_TRIES = 3 };
+/* How often a random lease id is drawn again; how often a stream is opened with another token
+ * before a refusal counts. */
+enum { LEASE_TRIES = 8, TOKEN_TRIES = 3 };
 
 void etcd_call_init(struct etcd_call *c, struct etcd_ns *ns, const struct etcd_route *route)
 {

@@ -26,9 +26,10 @@
 #include "etcd/etcd_fields.h"
 #include "etcd/etcd_view_stream.h"
 #include "limit.h"
+#include "wire/grpc_status.h"
 #include "wire/pb_write.h"
 
-enum { GRPC_INVALID_ARGUMENT = 3, GRPC_OUT_OF_RANGE = 11, REQUEST_CREATE = 1 };
+enum { REQUEST_CREATE = 1 };
 
 /* -- upstream -- */
 /* *w is taken over. */

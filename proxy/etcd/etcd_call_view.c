@@ -6,9 +6,8 @@
 #include "base/check.h"
 #include "etcd/etcd_pass.h"
 #include "etcd/view_range.h"
+#include "wire/grpc_status.h"
 #include "wire/pb_write.h"
-
-enum { GRPC_INVALID_ARGUMENT = 3, GRPC_OUT_OF_RANGE = 11 };
 
 size_t etcd_frame_begin(struct buf *out, enum err *e)
 {

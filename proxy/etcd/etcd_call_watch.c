@@ -11,8 +11,7 @@
 #include "base/check.h"
 #include "etcd/etcd_view_stream.h"
 #include "limit.h"
-
-enum { GRPC_INVALID_ARGUMENT = 3, GRPC_OUT_OF_RANGE = 11 };
+#include "wire/grpc_status.h"
 
 static bool is_fetching(const struct view_stream *v)
 {

@@ -17,9 +17,10 @@
  */
 #include "etcd/etcd_fields.h"
 #include "etcd/etcd_pass.h"
+#include "wire/grpc_status.h"
 #include "wire/pb_write.h"
 
-enum { GRPC_PERMISSION_DENIED = 7, HEX_BYTES = 16 };
+enum { HEX_BYTES = 16 };
 /* etcd rpc.proto PutRequest, LeaseRevokeRequest, LeaseLeasesResponse, LeaseStatus */
 enum { PUT_KEY = 1, PUT_LEASE = 3, REVOKE_ID = 1, LEASES = 2, LEASE_ID = 1 };
 

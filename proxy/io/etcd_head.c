@@ -4,8 +4,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
-
-enum { GRPC_UNAVAILABLE = 14 };
+#include "wire/grpc_status.h"
 
 /* -- the application's request -- */
 static bool is_credential(struct span name)

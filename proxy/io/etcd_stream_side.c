@@ -14,16 +14,7 @@
 #include "io/backoff.h"
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
-
-enum {
-    GRPC_CANCELLED = 1,
-    GRPC_INVALID_ARGUMENT = 3,
-    GRPC_DEADLINE_EXCEEDED = 4,
-    GRPC_PERMISSION_DENIED = 7,
-    GRPC_RESOURCE_EXHAUSTED = 8,
-    GRPC_OUT_OF_RANGE = 11,
-    GRPC_UNAVAILABLE = 14
-};
+#include "wire/grpc_status.h"
 
 static const struct h2_up_handler side_events;
 
@@ -185,7 +176,6 @@ static void on_trailers(struct h2_up_stream *up, struct span fields)
     struct etcd_stream *s = of_side(up);
     int status = etcd_head_find_status(fields);
     struct span text = h2_field_find(fields, SPAN_LIT("grpc-message"));
-    bool passes = may_pass(status, text);
     if (etcd_head_says_alone(status, text))
         etcd_plane_distrust(s->plane, &up->client->addr);
     h2_client_cancel(up);
@@ -193,7 +183,7 @@ static void on_trailers(struct h2_up_stream *up, struct span fields)
         ask(s);
         return;
     }
-    if (passes) {
+    if (may_pass(status, text)) {
         ask_later(s);
         return;
     }

@@ -3,16 +3,7 @@
 #include "etcd/etcd_pass.h"
 #include "io/etcd_head.h"
 #include "io/etcd_stream_private.h"
-
-enum {
-    GRPC_OK = 0,
-    GRPC_DEADLINE_EXCEEDED = 4,
-    GRPC_NOT_FOUND = 5,
-    GRPC_PERMISSION_DENIED = 7,
-    GRPC_FAILED_PRECONDITION = 9,
-    GRPC_OUT_OF_RANGE = 11,
-    GRPC_UNAVAILABLE = 14
-};
+#include "wire/grpc_status.h"
 
 static struct etcd_stream *of_up(struct h2_up_stream *up)
 {

@@ -9,8 +9,23 @@
 
 #include "base/buf.h"
 
+/* grpc doc statuscodes.md; those that anybody here asks for. */
 enum {
-    GRPC_STATUS_MAX = 16,   /* Unauthenticated, the highest code */
+    GRPC_OK = 0,
+    GRPC_CANCELLED = 1,
+    GRPC_INVALID_ARGUMENT = 3,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_NOT_FOUND = 5,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_FAILED_PRECONDITION = 9,
+    GRPC_OUT_OF_RANGE = 11,
+    GRPC_UNAVAILABLE = 14,
+    GRPC_UNAUTHENTICATED = 16,
+    GRPC_STATUS_MAX = GRPC_UNAUTHENTICATED /* the highest code */
+};
+
+enum {
     GRPC_TIMEOUT_BYTES = 10 /* 8 digits, a unit, NUL */
 };
 

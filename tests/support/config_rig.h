@@ -67,4 +67,20 @@ static enum err load(const struct load *from)
     return e;
 }
 
+/* A load that fails, and what it says; NULL: anything. */
+struct mistake {
+    struct load load;
+    const char *error;
+};
+
+static void expect_mistakes(const struct mistake *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (load(&rows[i].load) != ERR_CONFIG)
+            fail_msg("row %zu was taken: %s", i, rows[i].error);
+        if (rows[i].error != NULL)
+            assert_string_equal(config.error, rows[i].error);
+    }
+}
+
 #endif

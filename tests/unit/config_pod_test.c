@@ -5,10 +5,7 @@
 
 #include "support/config_rig.h"
 
-static const struct {
-    struct load load;
-    const char *error;
-} bads[] = {
+static const struct mistake bads[] = {
     {{.argv = {UP, "--intercept-listen", "10.0.0.1:15379"}},
      "--intercept-listen \"10.0.0.1:15379\": only this pod may reach it; write 127.0.0.1:PORT or "
      "[::1]:PORT"},
@@ -65,11 +62,7 @@ static const struct {
 static void every_mistake_has_a_text_that_says_what_where_and_what_would_be_right(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bads); i++) {
-        if (load(&bads[i].load) != ERR_CONFIG)
-            fail_msg("row %zu was taken: %s", i, bads[i].error);
-        assert_string_equal(config.error, bads[i].error);
-    }
+    expect_mistakes(bads, ARRAY_LEN(bads));
 }
 
 static void a_classic_sidecar_has_longer_to_drain_unless_told_otherwise(void **state)

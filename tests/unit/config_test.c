@@ -11,10 +11,7 @@
 
 /* ---- errors ---- */
 
-static const struct {
-    struct load load;
-    const char *error; /* the whole text */
-} bads[] = {
+static const struct mistake bads[] = {
     /* namespaces */
     {{.argv = {"--namespace", "llama//b", UP}},
      "--namespace \"llama//b\": at byte 6: empty segment; write names between single separators, "
@@ -211,12 +208,7 @@ static const struct {
 static void every_mistake_has_a_text_that_says_what_where_and_what_would_be_right(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bads); i++) {
-        if (load(&bads[i].load) != ERR_CONFIG)
-            fail_msg("row %zu was taken: %s", i, bads[i].error);
-        if (bads[i].error != NULL)
-            assert_string_equal(config.error, bads[i].error);
-    }
+    expect_mistakes(bads, ARRAY_LEN(bads));
 }
 
 static void secrets_are_in_no_error_text(void **state)

@@ -3,10 +3,7 @@
  */
 #include "support/config_rig.h"
 
-static const struct {
-    struct load load;
-    const char *error;
-} bads[] = {
+static const struct mistake bads[] = {
     {{.argv = {UP, "--view", "all"}}, "--view \"all\": the view is own or subtree"},
     {{.argv = {UP, "--nats-view", "all"}}, "--nats-view \"all\": the view is own or subtree"},
     {{.argv = {UP, "--view-streams", "a.b"}}, "--view-streams \"a.b\": a stream's name has no dot"},
@@ -24,11 +21,7 @@ static const struct {
 static void every_mistake_has_a_text_that_says_what_where_and_what_would_be_right(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bads); i++) {
-        if (load(&bads[i].load) != ERR_CONFIG)
-            fail_msg("row %zu was taken: %s", i, bads[i].error);
-        assert_string_equal(config.error, bads[i].error);
-    }
+    expect_mistakes(bads, ARRAY_LEN(bads));
 }
 
 /* The option of a plane wins wherever it stands: it says more than the one of both. */
