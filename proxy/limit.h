@@ -45,6 +45,14 @@ enum {
     /* Answers to the PING with which gRPC for Go measures bandwidth after every message: at most
      * one in this time. Long enough to save most of them, short beside what it measures for. */
     LIMIT_PING_ACK_MS = 10,
+    /* A connection that brings so many events a millisecond that no watch shows, measured over
+     * windows of this length, is woken for so many bytes, or so long after it was read last
+     * (io/coalesce.h). A wake-up costs as much as forty such events; 4 ms is below what the slowest
+     * hundredth of etcd's own puts takes under that load (bench/README.md). */
+    LIMIT_COALESCE_EVENTS_PER_MS = 4,
+    LIMIT_COALESCE_WINDOW_MS = 8,
+    LIMIT_COALESCE_BYTES = 32 * 1024,
+    LIMIT_COALESCE_MS = 4,
     /* Streams of one application connection at a time; every watch and keep-alive holds one, so
      * far above need (etcd says 2^32 - 1). A stream costs us about 1 KiB. */
     LIMIT_H2_STREAMS = 65536,

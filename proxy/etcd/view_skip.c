@@ -20,13 +20,17 @@ static bool take_revision(struct span behind_key, int64_t *ret)
 bool view_skip_event(const struct view_watch *w, struct span event)
 {
     struct span key, behind;
-    return watch_take_key(event, &key, &behind) && !view_watch_sees(w, key);
+    if (!watch_take_key(event, &key, &behind) || view_watch_sees(w, key))
+        return false;
+    count(w->ns->counters, COUNTER_VIEW_SKIPPED, 1);
+    return true;
 }
 
 bool view_skip_events(struct view_watch *w, struct span events, int64_t *ret_revision)
 {
     const uint8_t *p = events.p, *end = events.p + events.n;
     struct span key = SPAN_NONE, behind = SPAN_NONE;
+    uint64_t skipped = 0;
     if (w->wants_progress && w->unsent + 1 >= VIEW_UNSENT_MOST)
         return false;
     while (p != end) {
@@ -34,9 +38,11 @@ bool view_skip_events(struct view_watch *w, struct span events, int64_t *ret_rev
         if (!watch_take_bytes(&p, end, TAG_EVENT, &event) ||
             !watch_take_key(event, &key, &behind) || view_watch_sees(w, key))
             return false;
+        skipped++;
     }
     if (!take_revision(behind, ret_revision))
         return false;
     w->unsent += w->wants_progress;
+    count(w->ns->counters, COUNTER_VIEW_SKIPPED, skipped);
     return true;
 }

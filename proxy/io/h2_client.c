@@ -87,6 +87,7 @@ static const char *why_gone(const struct h2_client *c)
 static void on_closed(struct tcp *t)
 {
     struct h2_client *c = (struct h2_client *)t;
+    coalesce_end(&c->coalesce);
     while (c->streams != NULL) {
         struct h2_up_stream *s = c->streams;
         unlink_stream(s);
@@ -176,10 +177,13 @@ static void on_read(struct tcp *t, struct span in)
         c->first_n += part.n;
     }
     int error = 0;
+    const uint64_t *skipped = &counters_of(c)->n[COUNTER_VIEW_SKIPPED], before = *skipped;
     bool ok = h2_conn_feed(&c->conn, in, &error);
     /* After a connection error nghttp2 has a GOAWAY to send and reads no more. */
-    if (ok && nghttp2_session_want_read(c->conn.session))
+    if (ok && nghttp2_session_want_read(c->conn.session)) {
+        coalesce_read(&c->coalesce, t, *skipped - before);
         return;
+    }
     if (!ok || c->state != H2_CLIENT_RETIRED || c->streams != NULL) {
         count(counters_of(c), COUNTER_BAD_ETCD_UP, 1);
         if (c->state != H2_CLIENT_GREETING)

@@ -17,6 +17,7 @@
 #ifndef IO_H2_CLIENT_H
 #define IO_H2_CLIENT_H
 
+#include "io/coalesce.h"
 #include "io/h2_conn.h"
 
 struct h2_client;
@@ -61,6 +62,7 @@ struct h2_client {
     void *owner;                             /* shares */
     struct h2_client *next, **link;          /* of the owner's list */
     struct h2_up_stream *streams;
+    struct coalesce coalesce; /* of events that are skipped */
     struct addr addr;
     char authority[ADDR_TEXT_BYTES];
     bool was_usable;
