@@ -22,6 +22,7 @@ import wirepb
 TREE = ("default", "a", "a/b", "a/b/c", "a/d", "ab", "a-b", "a0")
 KV = re.compile(r'kvs \{ key "([^"]*)"[^}]*?(?: value "([^"]*)")?(?: lease [#0-9]+)? \}')
 EVENT = re.compile(r'events \{ (type DELETE )?kv \{ key "([^"]*)"[^}]*?(?: value "([^"]*)")?(?: lease [#0-9]+)? \}')
+FLOODS, FLOOD_PUTS = 100, 100
 MODELS = 'key "models/" range_end "models0"'
 
 
@@ -151,6 +152,24 @@ class View(unittest.TestCase):
         self.sidecars["a"] = self.stack.sidecar("a", self.etcd, args=("--etcd-view", "own", "--nats-view", "subtree"))
         self.clients["a"] = self.stack.etcd_client(self.sidecars["a"].etcd)
         self.assertEqual({"models/own": "1"}, self.read("a"))
+
+    def test_what_is_shown_comes_through_a_flood_of_what_is_not(self):
+        """Enough a millisecond that the sidecar wakes up for many at once (io/coalesce.h)."""
+        self.start("a")
+        self.assertEqual("OK", self.ask("a", "open w Watch.Watch"))
+        self.ask("a", f"send w create_request {{ {MODELS} }}")
+        self.assertEqual("GOT created 1", self.ask("a", "recv w"))
+        raw = self.stack.etcd_client(self.etcd.addr)
+        puts = "".join(f'success {{ request_put {{ key "bh/d/a/b.other/{i}" }} }} ' for i in range(FLOOD_PUTS))
+        for i in range(FLOODS):
+            self.assertRegex(raw.ask("call KV.Txn " + puts), "^OK succeeded 1")
+            if i % 10 == 0:
+                raw.ask(f'call KV.Put key "bh/d/a/b.models/{i}" value "{i}"')
+                self.assertEqual([("", f"models/{i}", str(i))], EVENT.findall(self.ask("a", "recv w")))
+        raw.ask('call KV.Put key "bh/d/a/b.models/last"')
+        self.assertIn('key "models/last"', self.ask("a", "recv w"))
+        status, text = real.http_get(self.sidecars["a"].health, "/metrics")
+        self.assertIn(f"\nbulkhead_view_skipped_events_total {FLOODS * FLOOD_PUTS}\n", text, status)
 
     def test_an_etcd_that_takes_few_operations_is_read_in_narrow_pages(self):
         self.etcd = self.stack.etcd("narrow", extra=("--max-txn-ops=5",))
