@@ -14,6 +14,7 @@ static struct {
     bool has_failed; /* it came to that */
     int paused;      /* the test's own are not meant */
     unsigned count;  /* allocations that were not the test's own */
+    size_t bytes;    /* asked for by them */
 } alloc_state;
 
 static inline void alloc_fail_at(unsigned n)
@@ -22,11 +23,12 @@ static inline void alloc_fail_at(unsigned n)
     alloc_state.has_failed = false;
 }
 
-static inline bool alloc_fails(void)
+static inline bool alloc_fails(size_t n)
 {
     if (alloc_state.paused != 0)
         return false;
     alloc_state.count++;
+    alloc_state.bytes += n;
     if (alloc_state.left == 0)
         return false;
     alloc_state.has_failed = --alloc_state.left == 0;
@@ -42,17 +44,17 @@ void *__wrap_realloc(void *p, size_t n);
 
 void *__wrap_malloc(size_t n)
 {
-    return alloc_fails() ? NULL : __real_malloc(n);
+    return alloc_fails(n) ? NULL : __real_malloc(n);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-    return alloc_fails() ? NULL : __real_calloc(n, size);
+    return alloc_fails(n * size) ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-    return alloc_fails() ? NULL : __real_realloc(p, n);
+    return alloc_fails(n) ? NULL : __real_realloc(p, n);
 }
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "fault/wait.h"
 #include "inject/review.h"
+#include "inject/workload.h"
 #include "io/tcp.h"
 #include "io/web.h"
 
@@ -83,6 +84,59 @@ static void a_configuration_is_read_whole_or_not_at_all(void **state)
         alloc_fail_at(0);
         assert_true(e == ERR_OK ? strcmp(c.hash, config.hash) == 0 : e == ERR_NOMEM);
         inject_config_deinit(&c);
+    }
+}
+
+/* ---- Lists ---- */
+
+/* A List of n Deployments, as one line of JSON or as YAML. */
+static void write_list(struct buf *out, unsigned n, bool is_json)
+{
+    assert_int_equal(
+        buf_printf(out, is_json ? "{\"kind\":\"List\",\"items\":[" : "kind: List\nitems:\n"),
+        ERR_OK);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(
+            buf_printf(out,
+                       is_json ? "%s{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d%u\"},"
+                                 "\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":"
+                                 "\"main\"}]}}}}"
+                               : "%s- kind: Deployment\n  metadata:\n    name: d%u\n  spec:\n    "
+                                 "template:\n      spec:\n        containers:\n        - name: "
+                                 "main\n",
+                       is_json && i != 0 ? "," : "", i),
+            ERR_OK);
+    if (is_json)
+        assert_int_equal(buf_printf(out, "]}"), ERR_OK);
+}
+
+/* What injecting it allocates; each item is injected. */
+static size_t bytes_for(unsigned n, bool is_json)
+{
+    struct buf text = {0}, out = {0};
+    struct workload_report report;
+    write_list(&text, n, is_json);
+    size_t before = alloc_state.bytes;
+    assert_int_equal(workload_inject(&config, buf_span(&text), SPAN_LIT("k"), &out, &report),
+                     ERR_OK);
+    size_t bytes = alloc_state.bytes - before;
+    assert_int_equal(report.injected, n);
+    workload_report_deinit(&report);
+    buf_deinit(&text);
+    buf_deinit(&out);
+    return bytes;
+}
+
+/* Each item was once injected as a change of the whole List, which was copied and compared for it:
+ * eight times the items cost sixty times as much. */
+static void a_list_costs_what_its_items_cost(void **state)
+{
+    (void)state;
+    for (int is_json = 0; is_json < 2; is_json++) {
+        size_t few = bytes_for(64, is_json), many = bytes_for(512, is_json);
+        print_message("%s: %zu bytes for 64 items, %zu for 512\n", is_json ? "JSON" : "YAML", few,
+                      many);
+        assert_true(many < 10 * few);
     }
 }
 
@@ -215,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_review_is_answered_whole_or_not_at_all),
         cmocka_unit_test(a_configuration_is_read_whole_or_not_at_all),
+        cmocka_unit_test(a_list_costs_what_its_items_cost),
         cmocka_unit_test(one_connection_ends_at_worst_and_the_next_is_served),
     };
     return cmocka_run_group_tests(tests, start, stop);

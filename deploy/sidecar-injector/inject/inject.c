@@ -213,15 +213,7 @@ static struct json_node *at_base(struct json_node *root, const char *base)
     struct json_node *node = root;
     while (node != NULL && *base == '/') {
         size_t n = strcspn(base + 1, "/");
-        struct span token = span_of(base + 1, n);
-        if (node->kind == JSON_ARRAY) {
-            size_t i = 0;
-            for (size_t k = 0; k < n; k++)
-                i = i * 10 + (size_t)(token.p[k] - '0');
-            node = json_at(node, i);
-        } else {
-            node = json_member(node, token);
-        }
+        node = json_member(node, span_of(base + 1, n));
         base += n + 1;
     }
     return node;

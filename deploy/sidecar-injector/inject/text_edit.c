@@ -301,14 +301,29 @@ static enum err drop_member(struct text_edit *e, const struct json_node *after,
     return put_change(e, first->key_start, stays->key_start - first->key_start, buf_len(&e->words));
 }
 
+/* The member of that name. Members keep their order but where some were put in or taken out, so it
+ * is mostly *at, the one behind the last that was found: an object costs as much as it has members.
+ */
+static const struct json_node *member_at(const struct json_node *object, struct span key,
+                                         const struct json_node **at)
+{
+    const struct json_node *m = *at;
+    if (m == NULL || !span_eq(m->key, key))
+        m = json_member(object, key);
+    if (m != NULL)
+        *at = m->next;
+    return m;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): depth is limited, see above */
 static enum err note_object(struct text_edit *e, const struct json_node *before,
                             const struct json_node *after)
 {
     enum err err = ERR_OK;
     const struct json_node *first = NULL; /* that stays */
+    const struct json_node *at = after->child;
     for (const struct json_node *b = before->child; b != NULL && err == ERR_OK; b = b->next) {
-        const struct json_node *a = json_member(after, b->key);
+        const struct json_node *a = member_at(after, b->key, &at);
         if (a == NULL) {
             err = drop_member(e, after, &b);
             continue;
@@ -316,8 +331,9 @@ static enum err note_object(struct text_edit *e, const struct json_node *before,
         first = first == NULL ? b : first;
         err = text_edit_note(e, b, a);
     }
+    at = before->child;
     for (const struct json_node *a = after->child; a != NULL && err == ERR_OK; a = a->next) {
-        if (json_member(before, a->key) != NULL)
+        if (member_at(before, a->key, &at) != NULL)
             continue;
         if (first == NULL)
             return ERR_LIMIT;

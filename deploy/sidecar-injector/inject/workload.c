@@ -85,20 +85,20 @@ static enum err tell_outcome(struct work *w, const struct json_node *object,
     return e;
 }
 
-/* object: the workload; base: the pointer to it in the document. */
-static enum err inject_object(struct work *w, const struct json_node *object, const char *base)
+/* The object is a document of its own, an item of a List too: what is copied, compared and patched
+ * to inject it is no larger than it, and a List costs what its items cost. */
+static enum err inject_object(struct work *w, struct json_node *object)
 {
     const struct kind *kind = kind_of(object);
-    char at[128];
     if (kind == NULL)
         return ERR_OK;
-    snprintf(at, sizeof at, "%s%s", base, kind->base);
+    w->file->tree.root = object;
     struct span own = json_string(json_get_path(object, "metadata.namespace"));
     const struct pod_request request = {
         .kubernetes_namespace = own.n != 0 ? own : w->kubernetes_namespace,
         .is_selected = true,
         .is_job = kind->is_job,
-        .base = at,
+        .base = kind->base,
     };
     struct outcome *o = calloc(1, sizeof *o);
     enum err e = o == NULL ? ERR_NOMEM : inject_pod(w->c, &request, &w->file->tree, o);
@@ -119,17 +119,12 @@ static enum err inject_document(struct work *w, unsigned i)
         w->report->denied++;
         return tell(w, root, "", "YAML aliases (*name) cannot be edited; write the value out");
     }
-    w->file->tree.root = root;
     if (!is_list(root))
-        return inject_object(w, root, "");
-    unsigned n = 0;
+        return inject_object(w, root);
     enum err e = ERR_OK;
-    for (const struct json_node *m = json_get(root, "items")->child; m != NULL && e == ERR_OK;
-         m = m->next, n++) {
-        char base[32];
-        snprintf(base, sizeof base, "/items/%u", n);
-        e = inject_object(w, m, base);
-    }
+    for (struct json_node *m = json_get(root, "items")->child; m != NULL && e == ERR_OK;
+         m = m->next)
+        e = inject_object(w, m);
     return e;
 }
 
