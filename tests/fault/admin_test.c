@@ -3,49 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fault/wait.h"
+#include "fault/end.h"
 #include "io/admin.h"
-#include "io/tcp.h"
 #include "support/alloc_fail.h"
-
-struct client {
-    struct tcp tcp; /* first: handlers cast */
-    struct buf in;
-    bool connected, ended, closed;
-};
-
-static void on_connected(struct tcp *t)
-{
-    ((struct client *)t)->connected = true;
-    tcp_read(t, true);
-}
-
-static void on_read(struct tcp *t, struct span in)
-{
-    assert_int_equal(buf_append(&((struct client *)t)->in, in), ERR_OK);
-}
-
-static void on_drained(struct tcp *t)
-{
-    (void)t;
-}
-
-static void on_end(struct tcp *t, int status)
-{
-    (void)status;
-    ((struct client *)t)->ended = true;
-}
-
-static void on_closed(struct tcp *t)
-{
-    ((struct client *)t)->closed = true;
-}
-
-static const struct tcp_handler handler = {.on_connected = on_connected,
-                                           .on_read = on_read,
-                                           .on_drained = on_drained,
-                                           .on_end = on_end,
-                                           .on_closed = on_closed};
 
 struct world {
     struct loop l;
@@ -85,40 +45,27 @@ static void close_world(struct world *w)
     assert_int_equal(loop_deinit(&w->l), 0);
 }
 
-static struct client *dial(struct world *w)
+static struct end *dial(struct world *w)
 {
-    struct client *c = calloc(1, sizeof *c);
-    assert_int_equal(tcp_dial(&c->tcp, &w->l, &w->addr, &handler), ERR_OK);
+    struct end *c = calloc(1, sizeof *c);
+    assert_int_equal(tcp_dial(&c->t, &w->l, &w->addr, &end_handler), ERR_OK);
     WAIT_FOR(&w->l, c->connected);
     return c;
 }
 
-static void hang_up(struct world *w, struct client *c)
+static void hang_up(struct world *w, struct end *c)
 {
-    tcp_close(&c->tcp);
+    tcp_close(&c->t);
     WAIT_FOR(&w->l, c->closed);
     buf_deinit(&c->in);
     free(c);
 }
 
-static void send_text(struct client *c, const char *text)
-{
-    assert_int_equal(tcp_write(&c->tcp, span_str(text)), ERR_OK);
-}
-
-static bool has(const struct client *c, const char *text)
-{
-    char *in = support_string(buf_span(&c->in));
-    bool is_there = strstr(in, text) != NULL;
-    free(in);
-    return is_there;
-}
-
 /* One request on a connection of its own, answered and closed; the answer holds each text. */
 static void ask(struct world *w, const char *request, const char *one, const char *other)
 {
-    struct client *c = dial(w);
-    send_text(c, request);
+    struct end *c = dial(w);
+    say(c, request);
     WAIT_FOR(&w->l, c->ended);
     if (!has(c, one) || !has(c, other))
         fail_msg("%s: %.*s", request, (int)buf_len(&c->in), (const char *)buf_span(&c->in).p);
@@ -230,7 +177,7 @@ static void what_is_not_http_is_refused_and_closed(void **state)
     close_world(&w);
 }
 
-static unsigned answers(const struct client *c)
+static unsigned answers(const struct end *c)
 {
     unsigned n = 0;
     char *in = support_string(buf_span(&c->in));
@@ -245,12 +192,12 @@ static void one_connection_serves_many_requests_whole_cut_or_together(void **sta
     (void)state;
     struct world w;
     open_world(&w);
-    struct client *c = dial(&w);
-    send_text(c, "GET /livez HTTP/1.1\r\nHo");
-    send_text(c, "st: a\r\n\r\n");
+    struct end *c = dial(&w);
+    say(c, "GET /livez HTTP/1.1\r\nHo");
+    say(c, "st: a\r\n\r\n");
     WAIT_FOR(&w.l, answers(c) == 1);
-    send_text(c, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"
-                 "GET /no HTTP/1.1\r\nHost: a\r\n\r\n");
+    say(c, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"
+           "GET /no HTTP/1.1\r\nHost: a\r\n\r\n");
     WAIT_FOR(&w.l, answers(c) == 4);
     assert_false(c->ended);
     hang_up(&w, c);
@@ -262,9 +209,9 @@ static void a_flood_of_pipelined_scrapes_is_cut_off(void **state)
     (void)state;
     struct world w;
     open_world(&w);
-    struct client *c = dial(&w);
+    struct end *c = dial(&w);
     for (int i = 0; i < 1000; i++)
-        send_text(c, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        say(c, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     WAIT_FOR(&w.l, c->ended);
     assert_true(answers(c) < 200);
     hang_up(&w, c);
@@ -277,11 +224,11 @@ static void connections_over_the_limit_are_closed_and_the_rest_goes_on(void **st
     (void)state;
     struct world w;
     open_world(&w);
-    struct client *c[LIMIT_HEALTH_CONNECTIONS + 2];
+    struct end *c[LIMIT_HEALTH_CONNECTIONS + 2];
     for (size_t i = 0; i < ARRAY_LEN(c); i++)
         c[i] = dial(&w);
     WAIT_FOR(&w.l, c[ARRAY_LEN(c) - 1]->ended && c[ARRAY_LEN(c) - 2]->ended);
-    send_text(c[0], GET("/livez"));
+    say(c[0], GET("/livez"));
     WAIT_FOR(&w.l, answers(c[0]) == 1);
     for (size_t i = 0; i < ARRAY_LEN(c); i++)
         hang_up(&w, c[i]);
@@ -294,8 +241,8 @@ static void closing_the_admin_ends_its_connections(void **state)
     (void)state;
     struct world w;
     open_world(&w);
-    struct client *c = dial(&w);
-    send_text(c, "GET /livez HT");
+    struct end *c = dial(&w);
+    say(c, "GET /livez HT");
     admin_close(&w.admin);
     WAIT_FOR(&w.l, c->ended);
     hang_up(&w, c);
@@ -312,12 +259,12 @@ static void a_failing_allocation_ends_one_connection_at_most(void **state)
     open_world(&w);
     bool all_done = false;
     for (unsigned long n = 1; !all_done; n++) {
-        struct client *c = dial(&w);
+        struct end *c = dial(&w);
         assert_int_equal(buf_reserve(&c->in, 256 * 1024), ERR_OK); /* the client needs none */
-        send_text(c, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
+        say(c, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
         WAIT_FOR(&w.l, answers(c) == 1); /* it was accepted */
         alloc_fail_at = n;
-        send_text(c, GET("/metrics"));
+        say(c, GET("/metrics"));
         while (!c->ended)
             uv_run(&w.l.uv, UV_RUN_ONCE);
         all_done = alloc_fail_at != 0;
