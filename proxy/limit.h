@@ -91,6 +91,9 @@ enum {
     LIMIT_GATHER_BYTES = 512 * 1024,
     /* A read whose revision is compacted before its last page begins anew so often. */
     LIMIT_GATHER_TRIES = 4,
+    /* Watches of a stream that may all be created again for one of the future whose start came
+     * first (etcd/etcd_call_fill.c); of more it begins in the past. */
+    LIMIT_WATCHES_AGAIN = 16,
 
     /* NATS: the server's default max_control_line; the mapped line must fit too. Servers that allow
      * more do not say so: --nats-max-control-line does. Subject and reply of a MSG line come out of

@@ -382,7 +382,7 @@ bool etcd_call_resume(struct etcd_call *c)
 {
     enum err e = ERR_UPSTREAM_LOST;
     etcd_view_forget_up(c);
-    c->is_token_stale = false;
+    c->is_token_stale = c->begins_again = false;
     buf_consume(&c->to_up, buf_len(&c->to_up));
     grpc_reader_deinit(&c->from_up);
     c->from_up = (struct grpc_reader){.max_bytes = LIMIT_GRPC_RESPONSE_BYTES};

@@ -125,6 +125,8 @@ struct etcd_call {
      * refused may be because of it; and it was: the stream is to be opened again, with
      * etcd_call_resume(). */
     bool is_token_old, is_token_stale;
+    bool begins_again;   /* Watch, after etcd_call_end_side(): likewise, for a watch that upstream
+                            created behind its start */
     uint8_t token_tries; /* times in a row */
     bool is_local_read;  /* a member answers it that has lost the others, too */
     uint8_t health;      /* the last status answered, 0 = none */

@@ -9,16 +9,17 @@
  *   start           the table first, at start - 1. That is compacted: start itself, without what it
  *                   created, which is all that etcd still knows. That too: nothing, etcd says that
  *                   it is compacted.
- *   in the future   the table first, at the latest, H; events before start are only learnt
+ *   in the future   as one that begins now, at R: of events from R to start it only learns. When
+ * start has come by then, the table at start - 1, and the stream begins again there
+ *
+ * A watch of the future does not begin in the past, because etcd tells it that it is compacted as
+ * long as it has not caught up, up to 100 ms; one that begins now cannot be reached.
  *
  * Upstream begins at the table's own revision, not at the one behind it, where that is past: etcd
  * before 3.5.18 forgets the deletions of the revision that it compacts, and a holder whose deletion
  * is never told would hide others for good. If etcd compacts that revision first, it says that the
  * watch is. Where nothing had happened since, the watch begins behind it: etcd then tells events as
  * they are made.
- *
- * A watch of the future may be told that it is compacted though its start is not, if a compaction
- * comes between the two; one that begins now is not.
  */
 #include <stdlib.h>
 
@@ -45,6 +46,14 @@ static enum err send_create(struct etcd_call *c, struct view_watch **w)
                                       span_skip(buf_span(&c->to_up), at + GRPC_HEAD_BYTES), w);
     etcd_frame_end(&c->to_up, at, e);
     return e;
+}
+
+/* It is too early for its table. */
+static enum err send_unfilled(struct etcd_call *c)
+{
+    struct view_stream *v = c->views;
+    v->create = CREATE_ASKED;
+    return send_create(c, &v->filling);
 }
 
 /* The table is there, or cannot be. */
@@ -98,9 +107,9 @@ enum err etcd_view_watch(struct etcd_call *c, struct span message, bool *ret_tak
     CHECK(v->create == CREATE_NONE);
     *ret_taken = true;
     v->filling = w;
-    v->create = w->needs_table ? CREATE_ASKED : CREATE_FILLS;
     if (w->needs_table)
-        return send_create(c, &v->filling);
+        return send_unfilled(c);
+    v->create = CREATE_FILLS;
     if (w->start == 1) /* before it there was nothing */
         return send_filled(c);
     return start_fill(c, w, FILL_BEFORE, w->start - 1);
@@ -115,9 +124,15 @@ enum err etcd_view_opened(struct etcd_call *c, const struct etcd_watch_verdict *
     v->create = CREATE_OPENED;
     v->opened = verdict->opens;
     v->opened_id = verdict->id;
+    v->opened_at = verdict->revision;
     buf_truncate(&v->created, 0);
     enum err e = buf_append(&v->created, message);
-    return e == ERR_OK ? start_fill(c, v->opened, FILL_OPENED, verdict->revision) : e;
+    if (e != ERR_OK)
+        return e;
+    int64_t before = v->opened->start - 1;
+    return before >= 0 && before < v->opened_at
+               ? start_fill(c, v->opened, FILL_BEFORE, before) /* the future has come */
+               : start_fill(c, v->opened, FILL_OPENED, v->opened_at);
 }
 
 enum err etcd_view_not_opened(struct etcd_call *c)
@@ -147,18 +162,29 @@ static enum err write_created(struct view_stream *v, struct buf *out)
     return w.error;
 }
 
-/* A watch that begins now has its table, of the revision that the application is told. */
-static enum err show_created(struct etcd_call *c)
+/* It goes on at `next`, which upstream has gone past: as after a loss. */
+static void begin_again(struct etcd_call *c, int64_t next)
+{
+    etcd_watches_begin_at(c->watches, c->views->opened_id, next);
+    c->begins_again = true;
+}
+
+/* A watch that was created without a table has it, or (`is_filled` false) cannot have it. */
+static enum err show_created(struct etcd_call *c, bool is_filled)
 {
     struct view_stream *v = c->views;
     struct view_watch *w = v->opened;
     struct etcd_pass pass = {.call = c};
     struct buf message = {0};
-    enum err e = view_watch_fill(w, &v->gather, false);
+    enum err e = is_filled ? view_watch_fill(w, &v->gather, false) : ERR_OK;
     etcd_watches_weigh(c->watches, w);
     w->needs_table = false;
-    w->shown_from = w->known + 1;
-    etcd_watches_begin_at(c->watches, v->opened_id, w->known);
+    if (!is_filled || w->known < v->opened_at) {
+        begin_again(c, w->start);
+    } else {
+        etcd_watches_begin_at(c->watches, v->opened_id, w->known + 1);
+        w->shown_from = w->start > w->known ? w->start : w->known + 1;
+    }
     if (e == ERR_OK)
         e = write_created(v, &message);
     if (e == ERR_OK)
@@ -175,13 +201,20 @@ static enum err show_created(struct etcd_call *c)
 static enum err filled(struct etcd_call *c)
 {
     struct view_stream *v = c->views;
-    struct view_watch *w = v->filling;
-    if (v->create == CREATE_OPENED)
-        return show_created(c);
+    bool is_opened = v->create == CREATE_OPENED;
+    struct view_watch *w = is_opened ? v->opened : v->filling;
     /* The revision before was not there, but a later one is: it was future then, or is compacted.
      */
-    if (v->fill == FILL_NOW && v->gather.at >= w->start)
+    if (v->fill == FILL_NOW && w->start != 0 && v->gather.at >= w->start)
         return begin_fill(v, FILL_BEFORE_AGAIN, w->start - 1);
+    if (is_opened)
+        return show_created(c, true);
+    if (v->gather.at < w->start - 1 && etcd_watches_may_begin_again(c->watches)) {
+        view_gather_deinit(&v->gather);
+        w->needs_table = true;
+        w->start_up = 0;
+        return send_unfilled(c);
+    }
     enum err e = view_watch_fill(w, &v->gather, v->fill == FILL_AT_START);
     if (w->known < w->start - 1 || v->gather.latest >= w->start)
         w->start_up = w->known;
@@ -194,18 +227,25 @@ static enum err filled(struct etcd_call *c)
 static enum err not_there(struct etcd_call *c)
 {
     struct view_stream *v = c->views;
+    bool is_opened = v->create == CREATE_OPENED;
     switch (v->fill) {
-    case FILL_OPENED:
     case FILL_BEFORE:
+        if (is_opened)
+            break;
+        return begin_fill(v, FILL_NOW, 0);
+    case FILL_OPENED:
         return begin_fill(v, FILL_NOW, 0);
     case FILL_NOW: /* compacted between two pages */
         return ++v->tries < LIMIT_GATHER_TRIES ? begin_fill(v, FILL_NOW, 0) : ERR_UPSTREAM_LOST;
     case FILL_BEFORE_AGAIN:
+        if (is_opened)
+            break;
         return begin_fill(v, FILL_AT_START, v->filling->start);
     case FILL_AT_START:
         break;
     }
-    return send_filled(c); /* etcd tells the application that its start is compacted */
+    /* etcd tells the application that its start is compacted. */
+    return is_opened ? show_created(c, false) : send_filled(c);
 }
 
 enum err etcd_view_end_fill(struct etcd_call *c, int grpc_status)

@@ -129,7 +129,7 @@ enum err etcd_view_go_on(struct etcd_call *c)
 {
     struct view_stream *v = c->views;
     enum err e = ERR_OK;
-    if (!etcd_call_is_held(c) && buf_len(&v->later_up) != 0) {
+    if (!etcd_call_is_held(c) && !c->begins_again && buf_len(&v->later_up) != 0) {
         struct buf later = v->later_up;
         v->later_up = (struct buf){0};
         e = etcd_call_feed_up(c, buf_span(&later));

@@ -15,14 +15,16 @@ enum view_fill { FILL_BEFORE, FILL_NOW, FILL_BEFORE_AGAIN, FILL_AT_START, FILL_O
 struct view_stream {
     /*
      *   NONE ── a start ──> FILLS ── filled: the create goes upstream ────────────> NONE
+     *     │                   │ it is in the future
+     *     │                   v
      *     └──── now ──────> ASKED ── created ──> OPENED ── filled: it is shown ──────^
      *                         └───── refused ────────────────────────────────────────┘
      */
     enum { CREATE_NONE, CREATE_FILLS, CREATE_ASKED, CREATE_OPENED } create;
-    struct view_watch *filling; /* FILLS; owned */
-    struct view_watch *opened;  /* OPENED; shares: it is one of etcd_watches */
-    int64_t opened_id;
-    struct buf created; /* OPENED: upstream's message; owned */
+    struct view_watch *filling;   /* FILLS; owned */
+    struct view_watch *opened;    /* OPENED; shares: it is one of etcd_watches */
+    int64_t opened_id, opened_at; /* at: the revision that `created` says */
+    struct buf created;           /* OPENED: upstream's message; owned */
     struct view_gather gather;
     enum view_fill fill;
     unsigned tries;

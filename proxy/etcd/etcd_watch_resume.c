@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "etcd/view_watch.h"
 #include "etcd/watch_walk.h"
+#include "limit.h"
 #include "wire/grpc_frame.h"
 #include "wire/pb_wire.h"
 #include "wire/pb_write.h"
@@ -460,11 +461,11 @@ enum err etcd_watches_refused(struct etcd_watches *w, struct span message,
     return has_recreating(w) ? recreated(w, &r, ret) : created(w, &r, ret);
 }
 
-void etcd_watches_begin_at(struct etcd_watches *w, int64_t id, int64_t revision)
+void etcd_watches_begin_at(struct etcd_watches *w, int64_t id, int64_t next)
 {
     size_t at;
-    if (find(w, id, &at) && w->live.at[at]->next <= revision)
-        w->live.at[at]->next = revision + 1;
+    if (find(w, id, &at))
+        w->live.at[at]->next = next;
 }
 
 bool etcd_watches_show(const struct etcd_watches *w, size_t nth, struct etcd_watch_shown *ret)
@@ -511,6 +512,12 @@ enum etcd_watch_usual etcd_watches_usual(struct etcd_watches *w, const struct et
 bool etcd_watches_can_resume(const struct etcd_watches *w)
 {
     return w == NULL || !w->cannot_resume;
+}
+
+bool etcd_watches_may_begin_again(const struct etcd_watches *w)
+{
+    return etcd_watches_can_resume(w) &&
+           (w == NULL || w->live.n + w->pending.n < LIMIT_WATCHES_AGAIN);
 }
 
 static size_t begin_frame(struct pb_writer *w)

@@ -61,8 +61,8 @@ enum err etcd_watches_request_view(struct etcd_watches **w, struct span mapped,
                                    struct view_watch **view) ATTR_MUST_USE;
 /* Of a create_request without a watch_id, before it is mapped: which one to write, 0 = none. */
 int64_t etcd_watches_choose_id(struct etcd_watches *w);
-/* What upstream created is shown as created at this revision. */
-void etcd_watches_begin_at(struct etcd_watches *w, int64_t id, int64_t revision);
+/* What upstream created, and has shown nothing of, begins with this revision. */
+void etcd_watches_begin_at(struct etcd_watches *w, int64_t id, int64_t next);
 /* The memory of this watch's view has changed. */
 void etcd_watches_weigh(struct etcd_watches *w, struct view_watch *view);
 /* A WatchResponse as upstream sent it. ERR_UPSTREAM_PROTOCOL. If it refuses a create for a reason,
@@ -90,6 +90,8 @@ enum etcd_watch_usual etcd_watches_usual(struct etcd_watches *w, const struct et
 
 /* False: a request was seen whose meaning is not known for sure; the stream cannot be resumed. */
 bool etcd_watches_can_resume(const struct etcd_watches *w);
+/* True: it can, and has few. */
+bool etcd_watches_may_begin_again(const struct etcd_watches *w);
 /* The stream to upstream was lost: append the frames that a new one begins with. ERR_NOMEM. */
 enum err etcd_watches_resume(struct etcd_watches *w, struct buf *to_up) ATTR_MUST_USE;
 

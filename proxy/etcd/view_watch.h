@@ -4,8 +4,9 @@
  * pure.
  *
  * Upstream it is one watch over all of the subtree's interval. Who holds which key is remembered
- * (holders), from a read of keys at the revision before the watch's first. A watch that begins now
- * gets its table when upstream has created it: nothing can be compacted away between the two.
+ * (holders), from a read of keys at the revision before the watch's first. A watch that begins now,
+ * or later, gets its table when upstream has created it: nothing can be compacted away between the
+ * two.
  *
  *   PUT by n     n is now the nearest holder: shown.                     else: hidden
  *   DELETE by n  n was not the nearest: hidden. Nobody else holds it: shown.

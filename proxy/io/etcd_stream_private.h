@@ -33,7 +33,8 @@ void etcd_stream_wait_up(struct etcd_stream *s);
 void etcd_stream_shorten_timeout(struct etcd_stream *s);
 /* The call ends by its deadline, or is cancelled: is that the member's fault? */
 void etcd_stream_judge_deadline(struct etcd_stream *s);
-/* Watches were refused because of the token (call.is_token_stale): open the stream again. */
+/* Watches were refused because of the token (call.is_token_stale), or one was created too late
+ * (call.begins_again): open the stream again. */
 void etcd_stream_watch_again(struct etcd_stream *s);
 /* The tag is known now: go through what has come so far. */
 void etcd_stream_catch_up(struct etcd_stream *s);

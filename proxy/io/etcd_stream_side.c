@@ -145,12 +145,11 @@ static void go_on(struct etcd_stream *s)
     etcd_stream_flush(s);
     if (s->app.head_sent)
         h2_server_resume(&s->app);
-    if (s->call.is_token_stale) {
+    if (s->call.is_token_stale || s->call.begins_again)
         etcd_stream_watch_again(s);
-        return;
-    }
-    etcd_stream_give_windows(s);
-    etcd_stream_side(s);
+    else
+        etcd_stream_give_windows(s);
+    etcd_stream_side(s); /* also of one that has ended */
 }
 
 /* A member that stops, is busy or has lost the others. The watch knows nothing of it: it waits.

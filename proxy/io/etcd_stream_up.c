@@ -212,11 +212,17 @@ static void authenticate_again(struct etcd_stream *s)
 
 void etcd_stream_watch_again(struct etcd_stream *s)
 {
+    if (s->is_resuming) { /* it waits for a connection: with other watches than it had then */
+        if (!etcd_call_resume(&s->call))
+            etcd_stream_finish(s, ERR_UPSTREAM_LOST, NULL);
+        return;
+    }
     if (!is_resumable(s)) {
         etcd_stream_finish(s, ERR_UPSTREAM_LOST, NULL);
         return;
     }
-    etcd_auth_forget(&s->plane->auth, s->token);
+    if (s->call.is_token_stale)
+        etcd_auth_forget(&s->plane->auth, s->token);
     h2_client_cancel(&s->up);
     if (begin_anew(s))
         (void)send_up(s);

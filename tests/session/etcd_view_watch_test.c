@@ -131,6 +131,74 @@ static void a_watch_of_what_has_not_happened_yet_begins_there(void **state)
     sent_up(11); /* etcd tells at once what it makes */
 }
 
+/* Asked for at 10, when etcd has made `start` for the next but one. */
+static void ask_for_the_future(uint64_t start, int64_t opened_at)
+{
+    assert_int_equal(create(start), ERR_OK);
+    begin_side("/etcdserverpb.KV/Txn");
+    assert_int_equal(pb_find(range_asked(0), 4, 0).v, start - 1);
+    assert_int_equal(end_side(NULL, OUT_OF_RANGE), ERR_OK);
+    fill(0, 10, near_and_far, 2);
+    sent_up(0); /* not in the past: there a compaction would reach it */
+    assert_int_equal(says(0, opened_at, CREATED, 1), ERR_OK);
+    shows_nothing();
+}
+
+static void a_watch_of_the_future_is_created_now_and_learns_until_then(void **state)
+{
+    (void)state;
+    ask_for_the_future(15, 12);
+    fill(12, 12, near_and_far, 2);
+    assert_false(rig.call.begins_again);
+    shows_created(12);
+    assert_int_equal(one_event("bh/d/a/b/c.v1/k", 13, true), ERR_OK);
+    assert_int_equal(one_event("bh/d/a/b/c.v1/n", 14, false), ERR_OK);
+    shows_nothing();
+    assert_int_equal(one_event("bh/d/a/b/c/d.v1/k", 15, true), ERR_OK); /* the last one */
+    shows_event(shown(), 0, "v1/k", 15, true);
+}
+
+static void a_future_that_has_come_when_its_watch_is_created_is_shown_from_its_start(void **state)
+{
+    (void)state;
+    ask_for_the_future(12, 14);
+    assert_int_equal(one_event("bh/d/a/b/c.v1/n", 15, false), ERR_OK); /* waits */
+    assert_int_equal(create_at("v1/z", 0, 5, false), ERR_OK);          /* likewise */
+    fill(11, 15, near_and_far, 2);
+    shows_created(14);
+    assert_true(rig.call.begins_again);
+    shows_nothing(); /* not the event of 15 before that of 13 */
+    assert_true(etcd_call_resume(&rig.call));
+    assert_false(rig.call.begins_again);
+    sent_up(11);
+    sent_up(0); /* the other one */
+    assert_int_equal(says(0, 15, CREATED, 1), ERR_OK);
+    assert_int_equal(says(5, 15, CREATED, 1), ERR_OK);
+    fill(15, 15, near_and_far, 2);
+    shows_created(15);
+    assert_int_equal(one_event("bh/d/a/b/c.v1/k", 11, false), ERR_OK);
+    shows_nothing();
+    assert_int_equal(one_event("bh/d/a/b/c.v1/n", 13, false), ERR_OK);
+    shows_event(shown(), 0, "v1/n", 13, false);
+}
+
+static void a_future_that_has_come_and_is_compacted_is_told_so(void **state)
+{
+    (void)state;
+    ask_for_the_future(12, 14);
+    begin_side("/etcdserverpb.KV/Txn");
+    assert_int_equal(pb_find(range_asked(0), 4, 0).v, 11);
+    assert_int_equal(end_side(NULL, OUT_OF_RANGE), ERR_OK);
+    shows_created(14);
+    assert_true(rig.call.begins_again);
+    assert_true(etcd_call_resume(&rig.call));
+    sent_up(11);
+    assert_int_equal(says(0, 15, CREATED, 1), ERR_OK);
+    shows_nothing();
+    assert_int_equal(says(0, 15, COMPACTED, 14), ERR_OK);
+    assert_int_equal(pb_find(shown(), COMPACTED, 0).v, 14);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +208,9 @@ int main(void)
         TEST(a_loss_while_the_table_is_read_is_not_seen),
         TEST(a_watch_of_history_asks_for_one_revision_more),
         TEST(a_watch_of_what_has_not_happened_yet_begins_there),
+        TEST(a_watch_of_the_future_is_created_now_and_learns_until_then),
+        TEST(a_future_that_has_come_when_its_watch_is_created_is_shown_from_its_start),
+        TEST(a_future_that_has_come_and_is_compacted_is_told_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

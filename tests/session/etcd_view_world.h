@@ -20,6 +20,7 @@ struct seen {
     bool is_used, is_created, is_begun, is_dead, checks_prev, no_put, no_delete, wants_prev;
     const char *from, *end;
     bool has_lost;                /* upstream, once */
+    bool is_future;               /* when it was created */
     int64_t start, from_revision; /* replay holds from here on */
     struct model_kv state[MODEL_LOGICAL];
     /* upstream */
@@ -44,7 +45,7 @@ static struct world {
     struct seen seen[WATCHES];
     unsigned asked, created; /* creates in order, as etcd answers them */
     unsigned order[4 * WATCHES];
-    uint64_t ranges, replays, fetches, batches, losses, dead;
+    uint64_t ranges, replays, fetches, batches, losses, dead, again;
 } w;
 
 static struct pb_build built, wire;
