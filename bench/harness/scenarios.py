@@ -82,8 +82,9 @@ ALL = (
     *(Scenario(f"nats_oneway_{n}", f"{n}-byte messages one way, full speed", "nats",
                ("--mode", "oneway", "--bytes", str(n)), stored=True)
       for n in (16, 128, 1024, 65536)),
-    Scenario("nats_oneway_real", "128-byte messages one way, a subject as Dynamo has them", "nats",
-             ("--mode", "oneway", "--bytes", "128", "--subject", REAL_SUBJECT), stored=True),
+    *(Scenario(f"nats_oneway_real_{n}", f"{n}-byte messages one way, a subject as Dynamo has them", "nats",
+               ("--mode", "oneway", "--bytes", str(n), "--subject", REAL_SUBJECT), stored=True)
+      for n in (16, 128)),
     Scenario("nats_request_m1", "request-reply of 128 bytes, one at a time", "nats",
              ("--mode", "request", "--bytes", "128")),
     Scenario("nats_request_m64", "request-reply of 128 bytes, 64 in flight", "nats",
@@ -198,7 +199,8 @@ ROWS = (
     *_one_way(128),
     *_one_way(1024),
     *_one_way(65536),
-    *_one_way("real", "128 B, a real subject"),
+    *_one_way("real_16", "16 B, a real subject"),
+    *_one_way("real_128", "128 B, a real subject"),
     Row("nats_request_m1", "p50_us", "relay", "NATS request-reply, one at a time: p50 / relay",
         1.12, 1.04),
     Row("nats_request_m1", "p50_us", "leaf", "NATS request-reply, one at a time: p50 / leaf nodes",
