@@ -177,6 +177,10 @@ def touched_pods():
                                 "lifecycle": {"preStop": {}}, "securityContext": {"privileged": True}}])
     yield made(containers=[{"name": "bulkhead"}, container("main", "none")])
     yield made(volumes=[{"name": "bulkhead-no-token", "emptyDir": {}}])
+    for notes in ({"etcd-view": "subtree"}, {"view": "subtree", "nats-view": "own"}, {"etcd-view": "own", "nats-view": "own"}):
+        pod = made()
+        pod["metadata"]["annotations"] = {f"bulkhead.dev/{k}": v for k, v in notes.items()}
+        yield pod
     yield made(containers=[container(f"c{i}", "twice") for i in range(60)])
     yield made(containers=[container("main", "none", {"env": [{"name": f"V{i}", "value": "x" * i} for i in range(400)]})])
     yield {"metadata": {"name": "a/b~c", "labels": {"bulkhead.dev/inject": "true"}},

@@ -43,6 +43,12 @@ static void what_is_wrong_is_said(void **state)
          "no pattern"},
         {"{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"a\"],\"claim\":[\"a\"]}]}",
          "a rule has"},
+        {"{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"a\"],\"claims\":[\"a\"],\"etcd-"
+         "view\":\"all\"}]}",
+         "policy[0].etcd-view"},
+        {"{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"a\"],\"claims\":[\"a\"],\"nats-"
+         "view\":true}]}",
+         "policy[0].nats-view"},
         {"{" MINIMAL ",\"namespace-separator\":\"-\"}", "neither"},
         {"{" MINIMAL ",\"binary\":\"a\\u0000b\"}", "NUL"},
     };

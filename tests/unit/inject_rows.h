@@ -19,15 +19,21 @@
     "{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"k\"],\"claims\":[\"llama\",\"{"        \
     "kubernetes-namespace}-*\"],\"view\":\"subtree\"},"                                            \
     "{\"kubernetes-namespaces\":[\"own-*\"],\"claims\":[\"*\"]}]}"
+/* What is below is seen in etcd alone by plane-*, in NATS alone by reverse-*. */
+#define PLANES                                                                                     \
+    "{" MINIMAL ",\"policy\":[{\"kubernetes-namespaces\":[\"plane-*\"],\"claims\":[\"*\"],"        \
+    "\"etcd-view\":\"subtree\"},{\"kubernetes-namespaces\":[\"reverse-*\"],\"claims\":[\"*\"],"    \
+    "\"etcd-view\":\"own\",\"view\":\"subtree\"}]}"
 #define REDIRECT "{" MINIMAL ",\"tier\":\"redirect\",\"enforce\":true}"
 #define CLASSIC  "{" MINIMAL ",\"native\":false}"
 /* A pod with metadata, spec and one container's more. */
 #define POD(meta, spec, container)                                                                 \
     "{\"metadata\":{" meta "},\"spec\":{" spec                                                     \
     "\"containers\":[{\"name\":\"main\",\"image\":\"x\"" container "}]}}"
-#define WANT          "\"labels\":{\"bulkhead.dev/inject\":\"true\"}"
-#define NOTE(name, v) WANT ",\"annotations\":{\"bulkhead.dev/" name "\":\"" v "\"}"
-#define ENV(name, v)  ",\"env\":[{\"name\":\"" name "\",\"value\":\"" v "\"}]"
+#define WANT                  "\"labels\":{\"bulkhead.dev/inject\":\"true\"}"
+#define NOTE(name, v)         WANT ",\"annotations\":{\"bulkhead.dev/" name "\":\"" v "\"}"
+#define NOTES(one, v, two, w) NOTE(one, v "\",\"bulkhead.dev/" two "\":\"" w)
+#define ENV(name, v)          ",\"env\":[{\"name\":\"" name "\",\"value\":\"" v "\"}]"
 #define COMPONENT(type)                                                                            \
     "\"labels\":{\"bulkhead.dev/inject\":\"true\",\"nvidia.com/dynamo-component-type\":\"" type    \
     "\"}"

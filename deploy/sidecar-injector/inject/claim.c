@@ -195,17 +195,19 @@ static bool is_for(const struct inject_rule *rule, struct span name)
 }
 
 bool claim_check(const struct inject_config *c, const struct pod *p, const struct ns_path *path,
-                 bool *ret_subtree, struct outcome *o)
+                 struct inject_views *ret_may_see, struct outcome *o)
 {
     struct span kubernetes = p->request->kubernetes_namespace;
-    bool allowed = !c->has_policy, subtree = !c->has_policy;
+    bool allowed = !c->has_policy;
+    struct inject_views may_see = {!c->has_policy, !c->has_policy};
     for (unsigned r = 0; r < c->rules; r++)
         for (unsigned i = 0; is_for(&c->rule[r], kubernetes) && i < c->rule[r].claims.n; i++)
             if (claim_pattern_matches(c->rule[r].claims.item[i], kubernetes, path)) {
                 allowed = true;
-                subtree = subtree || c->rule[r].may_see_subtree;
+                may_see.etcd = may_see.etcd || c->rule[r].may_see.etcd;
+                may_see.nats = may_see.nats || c->rule[r].may_see.nats;
             }
-    *ret_subtree = subtree;
+    *ret_may_see = may_see;
     if (allowed)
         return true;
     char shown[OUTCOME_SHOWN_BYTES];

@@ -19,6 +19,7 @@
 #include "inject/pod.h"
 
 struct inject_config;
+struct inject_views;
 
 bool claim_pattern_is_valid(const char *pattern);
 bool claim_pattern_matches(const char *pattern, struct span kubernetes_namespace,
@@ -27,9 +28,9 @@ bool claim_pattern_matches(const char *pattern, struct span kubernetes_namespace
 /* *ret_path = the pod's namespace. False: denied. */
 bool claim_resolve(const struct inject_config *c, const struct pod *p, struct ns_path *ret_path,
                    struct outcome *o);
-/* May the pod's Kubernetes namespace claim path? *ret_subtree: and see what is below. False:
+/* May the pod's Kubernetes namespace claim path? *ret_may_see: and see what is below. False:
  * denied. Without a policy everything is allowed. */
 bool claim_check(const struct inject_config *c, const struct pod *p, const struct ns_path *path,
-                 bool *ret_subtree, struct outcome *o);
+                 struct inject_views *ret_may_see, struct outcome *o);
 
 #endif

@@ -17,25 +17,45 @@ enum { GRACE_S = 30 }; /* what Kubernetes gives a pod that does not say */
 
 /* ---- decide ---- */
 
-static bool decide_view(const struct pod *p, const struct options *options, bool allowed,
-                        bool *ret_subtree, struct outcome *o)
+static bool wants_subtree(enum options_view said, bool by_itself)
 {
-    bool wants = options->view == OPTIONS_VIEW_SUBTREE ||
-                 (options->view == OPTIONS_VIEW_UNSAID && dynamo_needs_subtree(p));
-    *ret_subtree = wants && allowed;
-    if (!wants || allowed)
-        return true;
-    if (options->view == OPTIONS_VIEW_SUBTREE) {
+    return said == OPTIONS_VIEW_SUBTREE || (said == OPTIONS_VIEW_UNSAID && by_itself);
+}
+
+/* " in etcd", " in NATS", or nothing for both. */
+static const char *in_planes(struct inject_views v)
+{
+    return v.etcd && v.nats ? "" : v.etcd ? " in etcd" : " in NATS";
+}
+
+/* A view that is asked for must be granted; one that the pod would have by itself is cut. */
+static bool decide_views(const struct pod *p, const struct options *options,
+                         struct inject_views may, struct outcome *o)
+{
+    bool by_itself = dynamo_needs_subtree(p);
+    const struct inject_views wants = {wants_subtree(options->etcd_view, by_itself),
+                                       wants_subtree(options->nats_view, by_itself)};
+    const struct inject_views cut = {wants.etcd && !may.etcd, wants.nats && !may.nats};
+    const struct inject_views denied = {
+        cut.etcd && options->etcd_view == OPTIONS_VIEW_SUBTREE,
+        cut.nats && options->nats_view == OPTIONS_VIEW_SUBTREE,
+    };
+    o->sees = (struct inject_views){wants.etcd && may.etcd, wants.nats && may.nats};
+    if (denied.etcd || denied.nats) {
         char shown[OUTCOME_SHOWN_BYTES];
         return outcome_deny(
             o, REASON_POLICY,
-            "pod %s: Kubernetes namespace %s may not see what is below namespace "
-            "%.100s; ask for view subtree in the injector's policy, or annotate " POD_PREFIX
-            "view: own",
-            p->name, outcome_show(p->request->kubernetes_namespace, shown), ns_path_name(&o->ns));
+            "pod %s: Kubernetes namespace %s may not see what is below namespace %.100s%s; ask for "
+            "view subtree in the injector's policy, or annotate " POD_PREFIX "%sview: own",
+            p->name, outcome_show(p->request->kubernetes_namespace, shown), ns_path_name(&o->ns),
+            in_planes(denied),
+            denied.etcd && denied.nats ? ""
+            : denied.etcd              ? "etcd-"
+                                       : "nats-");
     }
-    outcome_warn(o, "bulkhead: the policy gives no view of what is below %.60s: view own",
-                 ns_path_name(&o->ns));
+    if (cut.etcd || cut.nats)
+        outcome_warn(o, "bulkhead: the policy gives no view of what is below %.60s%s: view own",
+                     ns_path_name(&o->ns), in_planes(cut));
     return true;
 }
 
@@ -43,12 +63,11 @@ static bool decide_view(const struct pod *p, const struct options *options, bool
 static bool decide(const struct inject_config *c, const struct pod *p, struct options *options,
                    bool *ret_wanted, struct outcome *o)
 {
-    bool may_see = false;
+    struct inject_views may_see = {false, false};
     if (!options_wanted(c, p, ret_wanted, o) || !*ret_wanted)
         return o->kind != OUTCOME_DENIED;
     if (!options_read(c, p, options, o) || !claim_resolve(c, p, &o->ns, o) ||
-        !claim_check(c, p, &o->ns, &may_see, o) ||
-        !decide_view(p, options, may_see, &o->sees_subtree, o))
+        !claim_check(c, p, &o->ns, &may_see, o) || !decide_views(p, options, may_see, o))
         return false;
     o->tier = inject_tier_name(options->tier);
     o->native = options->native;
@@ -193,7 +212,7 @@ static enum err plan(const struct inject_config *c, const struct pod_request *re
         return ERR_OK;
     }
     dynamo_warn(&p, &options, o);
-    struct sidecar_order order = {c, &options, &o->ns, o->sees_subtree, GRACE_S};
+    struct sidecar_order order = {c, &options, &o->ns, o->sees, GRACE_S};
     (void)json_uint(json_get(p.spec.node, "terminationGracePeriodSeconds"), 1000000,
                     &order.grace_s);
     edit_pod(&order, &p, e, o);

@@ -232,12 +232,32 @@ static enum err read_environment(struct inject_config *c, const struct key *k, c
 
 /* ---- the policy table ---- */
 
+/* "own" or "subtree" of the plane that the key names, or of both. */
+static bool read_rule_view(struct inject_rule *rule, struct inject_views *said, const cJSON *item)
+{
+    bool own = cJSON_IsString(item) && strcmp(item->valuestring, "own") == 0;
+    bool subtree = cJSON_IsString(item) && strcmp(item->valuestring, "subtree") == 0;
+    bool etcd = strcmp(item->string, "etcd-view") == 0;
+    bool nats = strcmp(item->string, "nats-view") == 0;
+    bool both = strcmp(item->string, "view") == 0;
+    if ((!own && !subtree) || (!etcd && !nats && !both))
+        return false;
+    if (etcd || (both && !said->etcd))
+        rule->may_see.etcd = subtree;
+    if (nats || (both && !said->nats))
+        rule->may_see.nats = subtree;
+    said->etcd = said->etcd || etcd;
+    said->nats = said->nats || nats;
+    return true;
+}
+
 static enum err read_rule(struct inject_config *c, const cJSON *item, unsigned number)
 {
     struct inject_rule *rule = &c->rule[c->rules++];
     char name[64];
     bool seen[2] = {false};
-    *rule = (struct inject_rule){.may_see_subtree = false};
+    struct inject_views said = {false, false};
+    *rule = (struct inject_rule){.may_see = {false, false}};
     for (const cJSON *i = cJSON_IsObject(item) ? item->child : NULL; i != NULL; i = i->next) {
         enum err e = ERR_OK;
         snprintf(name, sizeof name, "policy[%u].%.30s", number, i->string);
@@ -245,11 +265,10 @@ static enum err read_rule(struct inject_config *c, const cJSON *item, unsigned n
             e = list_of(c, name, i, &rule->kubernetes_namespaces);
         } else if (strcmp(i->string, "claims") == 0 && (seen[1] = true)) {
             e = list_of(c, name, i, &rule->claims);
-        } else if (strcmp(i->string, "view") == 0 && cJSON_IsString(i) &&
-                   (strcmp(i->valuestring, "own") == 0 || strcmp(i->valuestring, "subtree") == 0)) {
-            rule->may_see_subtree = i->valuestring[0] == 's';
-        } else {
-            e = fail(c, "\"%s\": a rule has kubernetes-namespaces, claims and view (own, subtree)",
+        } else if (!read_rule_view(rule, &said, i)) {
+            e = fail(c,
+                     "\"%s\": a rule has kubernetes-namespaces, claims and view, etcd-view, "
+                     "nats-view (own, subtree)",
                      name);
         }
         if (e != ERR_OK)

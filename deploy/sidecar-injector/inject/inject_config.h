@@ -34,11 +34,16 @@ struct inject_variable {
     bool is_always; /* also where a container does not have it */
 };
 
+/* In which planes what is below a namespace may be, or is, seen (design.md 2.5). */
+struct inject_views {
+    bool etcd, nats;
+};
+
 /* One line of the policy table (design.md 7.2). */
 struct inject_rule {
     struct inject_list kubernetes_namespaces; /* names, or with a * at the end */
     struct inject_list claims;                /* patterns, claim.h */
-    bool may_see_subtree;
+    struct inject_views may_see;
 };
 
 struct inject_config {

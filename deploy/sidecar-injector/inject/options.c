@@ -54,6 +54,7 @@ struct reading {
     const struct pod *p;
     struct options *to;
     struct outcome *o;
+    enum options_view view; /* of both planes, where one's own annotation does not say it */
 };
 
 struct annotation {
@@ -87,7 +88,8 @@ static bool read_status(struct reading *r, const struct annotation *a, struct sp
 static bool read_view(struct reading *r, const struct annotation *a, struct span value)
 {
     bool own = span_eq(value, SPAN_LIT("own")), subtree = span_eq(value, SPAN_LIT("subtree"));
-    r->to->view = own ? OPTIONS_VIEW_OWN : OPTIONS_VIEW_SUBTREE;
+    enum options_view *to = a->member == 0 ? &r->view : (void *)((char *)r->to + a->member);
+    *to = own ? OPTIONS_VIEW_OWN : OPTIONS_VIEW_SUBTREE;
     return own || subtree || wrong(r, a, value);
 }
 
@@ -141,6 +143,8 @@ static const struct annotation annotations[] = {
     {"namespace", read_nothing, 0, ""},
     {"status", read_status, 0, ""},
     {"view", read_view, 0, "own or subtree"},
+    {"etcd-view", read_view, offsetof(struct options, etcd_view), "own or subtree"},
+    {"nats-view", read_view, offsetof(struct options, nats_view), "own or subtree"},
     {"dyn-namespace", read_dyn_namespace, 0, "keep or set"},
     {"dynamo-discovery", read_discovery, 0, "keep, etcd or kv_store"},
     {"tier", read_tier, 0, "loopback, environment, hosts or redirect"},
@@ -226,7 +230,7 @@ bool options_read(const struct inject_config *c, const struct pod *p, struct opt
         .cpu_limit = span_str(c->cpu_limit),
         .memory_limit = span_str(c->memory_limit),
     };
-    struct reading r = {c, p, &to, o};
+    struct reading r = {c, p, &to, o, OPTIONS_VIEW_UNSAID};
     const struct json_node *m = p->annotations == NULL ? NULL : p->annotations->child;
     if (!check_labels(p, o))
         return false;
@@ -234,6 +238,10 @@ bool options_read(const struct inject_config *c, const struct pod *p, struct opt
         if (span_has_prefix(m->key, SPAN_LIT(POD_PREFIX)) && m->kind == JSON_STRING &&
             !read_one(&r, m))
             return false;
+    if (to.etcd_view == OPTIONS_VIEW_UNSAID)
+        to.etcd_view = r.view;
+    if (to.nats_view == OPTIONS_VIEW_UNSAID)
+        to.nats_view = r.view;
     *ret_options = to;
     return check_enforced(c, p, ret_options, o);
 }

@@ -18,7 +18,7 @@ enum options_view { OPTIONS_VIEW_UNSAID, OPTIONS_VIEW_OWN, OPTIONS_VIEW_SUBTREE 
 struct options {
     enum inject_tier tier;
     enum inject_discovery discovery;
-    enum options_view view;
+    enum options_view etcd_view, nats_view; /* what the plane's annotation says, else `view` */
     bool native, native_is_said, keep_dyn_namespace, enforce;
     bool is_ours; /* the pod carries our status: it was here before */
     struct span log_level, cpu_request, memory_request, cpu_limit, memory_limit;

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "inject/inject_config.h"
 #include "policy/ns_path.h"
 
 enum {
@@ -49,7 +50,8 @@ struct outcome {
     char warning[OUTCOME_WARNINGS_MAX][OUTCOME_WARNING_BYTES];
     char skipped[OUTCOME_WARNING_BYTES]; /* why, if SKIPPED */
     struct ns_path ns;
-    bool sees_subtree, native;
+    struct inject_views sees;
+    bool native;
     const char *tier; /* static */
     struct buf patch; /* owned: a JSON array; empty = none */
 };

@@ -130,6 +130,21 @@ static void put_drain(struct text *t, const struct sidecar_order *s)
             (unsigned)(grace > 3600 ? 3600 : grace) * 1000);
 }
 
+static const char *view_name(bool sees_subtree)
+{
+    return sees_subtree ? "subtree" : "own";
+}
+
+/* One word where it is true of both planes. */
+static void put_views(struct text *t, struct inject_views sees)
+{
+    if (sees.etcd == sees.nats)
+        put(t, ",\"--view=%s\"", view_name(sees.etcd));
+    else
+        put(t, ",\"--etcd-view=%s\",\"--nats-view=%s\"", view_name(sees.etcd),
+            view_name(sees.nats));
+}
+
 static void put_args(struct text *t, const struct sidecar_order *s)
 {
     const struct inject_config *c = s->config;
@@ -137,7 +152,7 @@ static void put_args(struct text *t, const struct sidecar_order *s)
     char ns[NS_PATH_BYTES_MAX + 16];
     snprintf(ns, sizeof ns, "--namespace=%s", ns_path_name(s->ns));
     put_string(t, span_str(ns));
-    put(t, ",\"--view=%s\"", s->sees_subtree ? "subtree" : "own");
+    put_views(t, s->sees);
     put_upstreams(t, c);
     put(t, ",\"--health-listen=:%u\",\"--log-format=%s\",", c->health_port, c->sidecar_log_format);
     char level[64];
@@ -229,11 +244,16 @@ enum err sidecar_write_volume(struct buf *out)
 
 enum err sidecar_write_status(const struct sidecar_order *s, struct buf *out)
 {
-    char text[512];
+    char text[512], views[64];
+    if (s->sees.etcd == s->sees.nats)
+        snprintf(views, sizeof views, "\"view\":\"%s\"", view_name(s->sees.etcd));
+    else
+        snprintf(views, sizeof views, "\"etcd-view\":\"%s\",\"nats-view\":\"%s\"",
+                 view_name(s->sees.etcd), view_name(s->sees.nats));
     int n = snprintf(text, sizeof text,
-                     "{\"version\":\"%s\",\"namespace\":\"%s\",\"view\":\"%s\",\"tier\":\"%s\","
+                     "{\"version\":\"%s\",\"namespace\":\"%s\",%s,\"tier\":\"%s\","
                      "\"native\":%s,\"config\":\"%s\"}",
-                     BULKHEAD_VERSION, ns_path_name(s->ns), s->sees_subtree ? "subtree" : "own",
+                     BULKHEAD_VERSION, ns_path_name(s->ns), views,
                      inject_tier_name(s->options->tier), s->options->native ? "true" : "false",
                      s->config->hash);
     return json_text_append(out, span_of(text, (size_t)n));

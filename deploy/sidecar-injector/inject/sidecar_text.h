@@ -19,7 +19,7 @@ struct sidecar_order {
     const struct inject_config *config;
     const struct options *options;
     const struct ns_path *ns;
-    bool sees_subtree;
+    struct inject_views sees;
     uint64_t grace_s; /* terminationGracePeriodSeconds of the pod */
 };
 

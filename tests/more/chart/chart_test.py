@@ -48,6 +48,7 @@ class Chart(unittest.TestCase):
                 ("sidecar.tier=mesh", "sidecar/tier"),
                 ("sidecar.native=perhaps", "sidecar/native"),
                 ("image.digest=latest", "digest"),
+                ("policy[0].kubernetesNamespaces={a},policy[0].claims={a},policy[0].natsView=all", "natsView"),
                 ("stores.etcd.upstream=null,stores.nats.upstream=null", "where the shared stores are"),
                 ("webhook.certificateSecret.external=true", "webhook.caBundle"),
                 ("webhook.caBundle=QQ==", "webhook.certificateSecret.external"),

@@ -148,6 +148,8 @@ selfSigned
 {{- range .Values.policy -}}
 {{- $rule := dict "kubernetes-namespaces" .kubernetesNamespaces "claims" .claims -}}
 {{- if .view }}{{ $_ := set $rule "view" .view }}{{ end -}}
+{{- if .etcdView }}{{ $_ := set $rule "etcd-view" .etcdView }}{{ end -}}
+{{- if .natsView }}{{ $_ := set $rule "nats-view" .natsView }}{{ end -}}
 {{- $rules = append $rules $rule -}}
 {{- end -}}
 {{- $_ := set $c "policy" $rules -}}
