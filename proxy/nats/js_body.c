@@ -102,7 +102,7 @@ static enum err strip_text(struct splice *x, enum js_kind kind, struct span text
     if (kind == JS_HEADERS)
         return strip_headers(x->ns, text, out);
     bool is_own = text.n == 0;
-    if (!is_own && kind == JS_NAME)
+    if (!is_own && (kind == JS_NAME || kind == JS_SERVERS_NAME))
         is_own = js_names_strip(&x->ns->names, text, &own);
     else if (!is_own && kind == JS_GROUP)
         is_own = strip_group(js_reader(x->ns), text, &own);
@@ -276,6 +276,7 @@ static enum err splice_member(struct splice *x, const struct js_member *m, struc
         at->has_source = at->has_source || json_is_string(value);
         return splice_text(x, m->kind, value);
     case JS_NAME:
+    case JS_SERVERS_NAME:
     case JS_EVENT:
     case JS_LOOKUP:
     case JS_DELIVER:

@@ -58,9 +58,10 @@ const struct js_member js_stream_config[] = {
     END,
 };
 
-/* Since 2.15 the consumer of a stream that has sources says which stream that is. */
+/* Since 2.15 the consumer of a stream that has sources says which stream that is. The server writes
+ * it; an application that writes it itself meets it empty. */
 static const struct js_member consumer_metadata[] = {
-    {"_nats.src.stream", JS_TEXT, NULL},
+    {"_nats.src.stream", JS_SERVERS_NAME, NULL},
     END,
 };
 

@@ -12,12 +12,13 @@
 #define NATS_JS_SCHEMA_H
 
 enum js_kind {
-    JS_NAME,      /* a stream's name */
-    JS_EVENT,     /* a subject to publish to */
-    JS_LOOKUP,    /* a literal one that messages were published to */
-    JS_DELIVER,   /* where a push consumer delivers to */
-    JS_FILTER,    /* a pattern of subjects */
-    JS_FILTERS,   /* an array of them */
+    JS_NAME,         /* a stream's name */
+    JS_SERVERS_NAME, /* of an answer: the same, written by the server; a foreign one is empty */
+    JS_EVENT,        /* a subject to publish to */
+    JS_LOOKUP,       /* a literal one that messages were published to */
+    JS_DELIVER,      /* where a push consumer delivers to */
+    JS_FILTER,       /* a pattern of subjects */
+    JS_FILTERS,      /* an array of them */
     JS_SUBJECTS,  /* the same, of a stream: without any, a stream has its own name as its subject */
     JS_SOURCE,    /* the source of a transform; without one it means everything */
     JS_GROUP,     /* a queue group */

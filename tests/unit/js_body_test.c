@@ -270,6 +270,17 @@ static void text_in_unknown_members_is_null_for_a_server_that_ignores_them(void 
     }
 }
 
+/* As a server of 2.15.2 lists the consumer by which the stream `by` copies from `stream`. */
+#define COPIED(stream, by)                                                                         \
+    "{\"type\":\"io.nats.jetstream.api.v1.consumer_list_response\",\"total\":1,\"offset\":0,"      \
+    "\"limit\":256,\"consumers\":[{\"stream_name\":\"" stream "\",\"name\":\"d0aTg5Bz\","          \
+    "\"config\":{\"deliver_policy\":\"all\",\"metadata\":{\"_nats.src.acc\":\"$G\","               \
+    "\"_nats.src.stream\":\"" by "\"}},\"num_pending\":0}]}"
+#define IS_SHOWN(by, shown)                                                                        \
+    {                                                                                              \
+        js_consumer_list_answer, COPIED("a~b~~S", by), COPIED("S", shown)                          \
+    }
+
 static void answers_show_own_names_only(void **state)
 {
     (void)state;
@@ -299,9 +310,20 @@ static void answers_show_own_names_only(void **state)
          "\"mine\":\"a~b~~x\"}}}"},
         {js_consumer_answer,
          "{\"stream_name\":\"a~b~~S\",\"config\":{\"deliver_subject\":\"$JS.S.c~~x\","
-         "\"metadata\":{\"_nats.src.stream\":\"bh.e.c.~.~.~.x\"}}}",
+         "\"metadata\":{\"_nats.src.stream\":\"c~~S\",\"mine\":\"c~~x\"}}}",
          "{\"stream_name\":\"S\",\"config\":{\"deliver_subject\":\"\","
-         "\"metadata\":{\"_nats.src.stream\":\"not possible in this namespace\"}}}"},
+         "\"metadata\":{\"_nats.src.stream\":\"\",\"mine\":\"c~~x\"}}}"},
+        /* A sibling's, the parent's, a child's, the root's, one of no namespace; escapes. */
+        IS_SHOWN("a~c~~S", ""),
+        IS_SHOWN("a~~S", ""),
+        IS_SHOWN("a~b~c~~S", ""),
+        IS_SHOWN("~S", ""),
+        IS_SHOWN("S", ""),
+        IS_SHOWN("x a~b~~S", ""),
+        IS_SHOWN("bh.e.c.~.~.~.x", ""),
+        IS_SHOWN("\\u0063~~S", ""),
+        IS_SHOWN("a~b~~S", "S"),
+        IS_SHOWN("\\u0061~b~~S", "S"),
         {js_error_answer,
          "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"a~b~~S, '" E
          "x' and x.a~b~~S\"}}",
