@@ -3,10 +3,9 @@
 that the raw stores hold nothing but design.md's layout."""
 
 import re
-import threading
 import unittest
 
-import rawnats
+import eavesdrop
 import stack as real
 
 SEGMENT = rb"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+"
@@ -54,47 +53,6 @@ class Shared(unittest.TestCase):
             check_stored_keys(cls.etcd)
 
 
-# All that a tenant can name; what of it is denied is denied.
-EVERYTHING = (">", "*.>", "*.*.*.*.*.>", "_INBOX.>", "$JS.>", "$JS.API.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$O.>", "$SRV.>", "$SYS.>",
-              "bh.>", "bh.e.a.~.~.~.>", "bh.*.*.*.*.*.>", "bh.r.>")
-
-
-class Ear(threading.Thread):
-    """Reads all the time, so that no server gives it up; keeps subjects, and the messages of a tenant."""
-
-    def __init__(self, addr, patterns):
-        super().__init__(daemon=True)
-        self.raw = rawnats.Raw(addr)
-        for sid, pattern in enumerate(patterns, 1):
-            self.raw.subscribe(pattern, str(sid))
-        self.raw.socket.settimeout(None)
-        self.subjects, self.fenced = set(), threading.Event()
-        self.start()
-
-    def run(self):
-        try:
-            while True:
-                m = self.raw.next()
-                self.raw.messages.clear()
-                if isinstance(m, rawnats.Message):
-                    self.subjects.add(m.subject)
-                    if m.payload == b"the fence of an ear":
-                        self.fenced.set()
-        except (rawnats.Closed, OSError):
-            pass
-
-    def end(self, addr, subject):
-        """All that was said before has been heard."""
-        c = rawnats.Raw(addr)
-        c.publish(subject, "the fence of an ear")
-        c.flush()
-        c.close()
-        if not self.fenced.wait(real.WAIT_S):
-            raise real.StackError("an ear went deaf")
-        self.raw.close()
-        return self.subjects - {subject}
-
-
 class Listening:
     """A tenant, and with view subtree a parent of nobody, that listens to everything from now on; and a
     monitor on the shared server, which proves that there was something to hear."""
@@ -102,16 +60,16 @@ class Listening:
     def __init__(self, case):
         self.nats = case.nats
         self.sidecars = [case.sidecar("spy"), case.stack.sidecar("spy/sees", case.etcd, case.nats, args=("--view", "subtree"))]
-        self.ears = [Ear(s.nats, EVERYTHING) for s in self.sidecars]
-        self.monitor = Ear(self.nats.addr, (">",))
+        self.ears = [eavesdrop.Ear(s.nats, eavesdrop.EVERYTHING) for s in self.sidecars]
+        self.monitor = eavesdrop.Ear(self.nats.addr, (">",))
 
     def judge(self, *heard_of):
         """heard_of: what the monitor must have heard, expressions."""
         for sidecar, ear in zip(self.sidecars, self.ears):
-            heard = ear.end(sidecar.nats, "fence")
+            heard = ear.end()
             if heard:
                 raise AssertionError(f"{sidecar.namespace} heard {sorted(heard)[:10]}")
-        subjects = self.monitor.end(self.nats.addr, "fence")
+        subjects = self.monitor.end()
         for expression in heard_of:
             if not any(re.match(expression, s) for s in subjects):
                 raise AssertionError(f"nothing like {expression} was said, of {len(subjects)} subjects")

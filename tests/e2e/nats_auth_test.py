@@ -9,6 +9,7 @@ import nkeys
 import rawnats
 import stack as real
 
+OTHERS = "what these servers ask of a sidecar changes, or is meant for the namespace a alone"
 
 def server(stack, name, text):
     config = stack.path(name + ".conf")
@@ -44,7 +45,7 @@ class Auth(unittest.TestCase):
         self.assertTrue(any(b"Authorization Violation" in line for line in lines), lines)
 
     def test_an_nkey(self):
-        with real.Stack("auth") as stack:
+        with real.Stack("auth", unheard=OTHERS) as stack:
             first, second = (nkeys.Key(nkeys.USER, stack.directory) for _ in range(2))
             bus = server(stack, "nkey", "authorization { users: [{nkey: %s}] }" % second.public)
             path = stack.path("user.nk")
@@ -60,7 +61,7 @@ class Auth(unittest.TestCase):
                 self.assertNotIn(secret, sidecar.log())
 
     def test_a_credentials_file(self):
-        with real.Stack("auth") as stack:
+        with real.Stack("auth", unheard=OTHERS) as stack:
             operator, account, other = (nkeys.Key(kind, stack.directory)
                                         for kind in (nkeys.OPERATOR, nkeys.ACCOUNT, nkeys.ACCOUNT))
             jwt = operator.jwt(account.public, "A", {"type": "account", "limits": nkeys.LIMITS})
@@ -80,7 +81,7 @@ class Auth(unittest.TestCase):
             self.works(sidecar)
 
     def test_a_token_and_a_password_in_files(self):
-        with real.Stack("auth") as stack:
+        with real.Stack("auth", unheard=OTHERS) as stack:
             for name, text, args in (
                     ("token", 'authorization { token: "sesame" }', ()),
                     ("password", 'authorization { user: u, password: "sesame" }', ("--nats-user", "u"))):
@@ -110,7 +111,7 @@ class Auth(unittest.TestCase):
             said = list(c.said)
             c.close()
             return said, heard
-        with real.Stack("auth") as stack:
+        with real.Stack("auth", unheard=OTHERS) as stack:
             private = server(stack, "private", rules(""))
             shared = server(stack, "shared", rules("bh.e.a.~.~.~."))
             sidecar = stack.sidecar("a", nats=shared, args=("--nats-user", "u"), env={"BULKHEAD_NATS_PASSWORD": "p"})
@@ -121,7 +122,7 @@ class Auth(unittest.TestCase):
     def test_without_a_permission_for_advisories_everything_is_heard_but_those(self):
         rules = ('authorization { users: [{user: u, password: p, permissions: {publish: "bh.*.a.~.~.~.>", '
                  'subscribe: ["bh.*.a.~.~.~.>"]}}] }')
-        with real.Stack("auth") as stack:
+        with real.Stack("auth", unheard=OTHERS) as stack:
             shared = server(stack, "shared", rules)
             sidecar = stack.sidecar("a", nats=shared, args=("--nats-user", "u"), env={"BULKHEAD_NATS_PASSWORD": "p"})
             for verbose in ("false", "true"):
@@ -136,7 +137,7 @@ class Auth(unittest.TestCase):
             self.assertIn('reason="js_event_permission"} 4', real.http_get(sidecar.health, "/metrics")[1])
 
     def test_what_is_wrong_is_said_at_the_start(self):
-        with real.Stack("auth") as stack:
+        with real.Stack("auth", unheard=OTHERS) as stack:
             path = stack.path("bad")
             for text, why in (("", "neither a credentials file"), ("SUABC", "damaged"), ("x" * 70000, "larger")):
                 write(path, text)

@@ -22,8 +22,12 @@ class Raw:
         self.buffer = b""
         self.messages = []
         self.said = []  # control lines other than messages
-        line = self.line()
-        assert line.startswith(b"INFO "), line
+        try:
+            line = self.line()
+            assert line.startswith(b"INFO "), line
+        except BaseException:
+            self.socket.close()
+            raise
         self.info = json.loads(line[5:])
         if connect is not None:
             self.send(b"CONNECT " + connect.encode() + b"\r\n")

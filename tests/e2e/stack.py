@@ -204,6 +204,8 @@ class Etcd(Process):
 
 
 class Nats(Process):
+    """.monitor: HOST:PORT of its pages, if extra asks for them."""
+
     def __init__(self, name, directory, port=-1, extra=(), host="127.0.0.1", wrap=()):
         ports = os.path.join(directory, name + ".ports")
         os.mkdir(ports)
@@ -213,12 +215,15 @@ class Nats(Process):
             for entry in os.listdir(ports):
                 try:
                     with open(os.path.join(ports, entry)) as f:
-                        return json.load(f)["nats"][0]
-                except (ValueError, KeyError):
+                        places = json.load(f)
+                        return "nats" in places and places
+                except ValueError:
                     return None
             return None
-        self.url = self.until(read, "nats-server writes its port")
+        places = self.until(read, "nats-server writes its port")
+        self.url = places["nats"][0]
         self.addr = self.url.removeprefix("nats://")
+        self.monitor = places.get("monitoring", [""])[0].removeprefix("http://")
         shutil.rmtree(ports)
 
 
@@ -237,7 +242,7 @@ class Sidecar(Process):
         if nats:
             argv += ["--nats-upstream", nats, "--nats-listen", "127.0.0.1:0"]
         argv += ["--health-listen", "127.0.0.1:0", *args]
-        self.namespace = namespace
+        self.namespace, self.upstream = namespace, nats
         super().__init__(name, argv, directory, env=env, stdout_is_log=False)
         match = self.until(lambda: READY.search(self.out()), "the ready line")
         places = dict(word.split("=", 1) for word in match.group("rest").split())
@@ -306,10 +311,13 @@ class Lines(Process):
 class Stack:
     """Owns the temporary directory and every process started through it."""
 
-    def __init__(self, label="e2e"):
+    def __init__(self, label="e2e", unheard=None):
+        """unheard: why no eavesdropper (eavesdrop.py) listens; only tests have one."""
         self.directory = tempfile.mkdtemp(prefix=f"bulkhead-{label}-")
         self.processes = []
         self.held = []
+        self.eavesdrops = unheard is None and os.path.basename(sys.argv[0]).endswith("_test.py")
+        self.eavesdroppers = {}
         self.count = 0
 
     def __enter__(self):
@@ -333,12 +341,23 @@ class Stack:
         return self._start(Etcd, name, self.directory, **kwargs)
 
     def nats(self, name="nats", **kwargs):
+        if self.eavesdrops and not kwargs.get("wrap"):
+            kwargs["extra"] = (*kwargs.get("extra", ()), "-m", "-1")
         return self._start(Nats, name, self.directory, **kwargs)
 
+    def servers_of(self, upstream):
+        """The NATS servers here that run and that upstream names."""
+        return [p for p in self.processes if isinstance(p, Nats) and p.popen and p.running()
+                and p.addr in (part.split("//")[-1] for part in upstream.split(","))]
+
     def sidecar(self, namespace, etcd=None, nats=None, **kwargs):
+        upstream = getattr(nats, "url", nats)
+        if self.eavesdrops and upstream not in (None, *self.eavesdroppers) and self.servers_of(upstream):
+            import eavesdrop
+            self.eavesdroppers[upstream] = eavesdrop.Eavesdropper(self, upstream)
         label = re.sub(r"[^A-Za-z0-9]+", "-", namespace or "unset")
         return self._start(Sidecar, "sidecar-" + label, self.directory, namespace,
-                           getattr(etcd, "url", etcd), getattr(nats, "url", nats), **kwargs)
+                           getattr(etcd, "url", etcd), upstream, **kwargs)
 
     def process(self, name, argv, **kwargs):
         return self._start(Process, name, argv, self.directory, **kwargs)
@@ -364,6 +383,15 @@ class Stack:
         """Ends everything, newest first, and removes the directory. With verify, a sidecar that
         does not end cleanly is an error, raised after all is gone."""
         failure = None
+        for eavesdropper in self.eavesdroppers.values():
+            try:
+                if verify:
+                    eavesdropper.judge()
+            except (StackError, OSError) as e:
+                failure = failure or e
+            finally:
+                eavesdropper.close()
+        self.eavesdroppers.clear()
         while self.processes:
             process = self.processes.pop()
             if process.popen is None:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// client-go URL fill|read|change: see read.go. client-go URL: core NATS, JetStream, key-value, object store and services by nats.go, in one story; what
+// client-go URL fill|read|change: see read.go; client-go URL cluster [SUFFIX]: cluster.go. client-go URL: core NATS, JetStream, key-value, object store and services by nats.go, in one story; what
 // it prints holds no ids and no times, so that it is the same wherever it runs.
 package main
 
@@ -242,6 +242,10 @@ func services(nc *nats.Conn) {
 }
 
 func main() {
+	if len(os.Args) > 2 && os.Args[2] == "cluster" {
+		onCluster(os.Args[1], strings.Join(os.Args[3:], ""))
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	defer cancel()
 	nc := must(nats.Connect(os.Args[1], nats.Name("story"), nats.Timeout(patience), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})))

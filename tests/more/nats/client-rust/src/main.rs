@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// client-rust URL: core NATS, JetStream, key-value and object store by async-nats, in one story; what it
+// client-rust URL,... cluster [SUFFIX]: cluster.rs. client-rust URL: core NATS, JetStream, key-value and object store by async-nats, in one story; what it
 // prints holds no ids and no times.
 use async_nats::jetstream::{self, consumer, kv, object_store, stream};
 use futures::StreamExt;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
+
+mod cluster;
 
 type Outcome = Result<(), async_nats::Error>;
 
@@ -134,6 +136,9 @@ async fn objects(js: &jetstream::Context) -> Outcome {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
     let url = std::env::args().nth(1).expect("a URL");
+    if std::env::args().nth(2).as_deref() == Some("cluster") {
+        return cluster::run(&url, std::env::args().nth(3).unwrap_or_default()).await;
+    }
     let client = async_nats::ConnectOptions::new().request_timeout(Some(Duration::from_secs(20))).connect(url).await?;
     let js = jetstream::new(client.clone());
     core(&client).await?;
