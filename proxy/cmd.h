@@ -27,6 +27,8 @@ int cmd_gc(const struct config *c);
  * that goes with e. */
 int cmd_fail(enum err e, const struct buf *text);
 
+/* What was typed, in quotes: as it is, but for bytes that a terminal would not show. */
+void check_print(struct span before, struct span s);
 /* cmd_check_nats.c: --subject and --stream. */
 struct subject_map;
 enum err check_subject_map(const struct config *c, struct subject_map *map) ATTR_MUST_USE;

@@ -34,7 +34,18 @@ static enum err print_subjects(const struct config *c)
 static void print_bytes(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
-        printf(s.p[i] >= ' ' && s.p[i] < 0x7f ? "%c" : "\\x%02x", s.p[i]);
+        if (s.p[i] == '"' || s.p[i] == '\\')
+            printf("\\%c", s.p[i]);
+        else
+            printf(s.p[i] >= ' ' && s.p[i] < 0x7f ? "%c" : "\\x%02x", s.p[i]);
+}
+
+void check_print(struct span before, struct span s)
+{
+    putchar('"');
+    print_bytes(before);
+    print_bytes(s);
+    putchar('"');
 }
 
 /* The prefix of view.keys that the key lies in; NULL: none. */
@@ -72,12 +83,11 @@ static enum err explain_key(const struct config *c)
     enum err e = key_map_init(&keys, span_str(c->key_root), &c->ns);
     if (e != ERR_OK)
         return e;
-    printf("\netcd key \"");
-    print_bytes(c->key);
-    printf("\"\n  stored as \"");
-    print_bytes(span_of(keys.prefix, keys.n));
-    print_bytes(c->key);
-    printf("\"\n  Put, DeleteRange, a Txn and all that it reads, locks, elections, leases: on that "
+    printf("\netcd key ");
+    check_print(SPAN_NONE, c->key);
+    printf("\n  stored as ");
+    check_print(span_of(keys.prefix, keys.n), c->key);
+    printf("\n  Put, DeleteRange, a Txn and all that it reads, locks, elections, leases: on that "
            "alone\n");
     print_sight(c, find_view_prefix(c));
     return ERR_OK;

@@ -350,9 +350,11 @@ static enum err set_subject(struct config_loader *l, enum option o)
 static enum err set_stream(struct config_loader *l, enum option o)
 {
     struct span item = only_item(l, o);
-    return subject_is_literal(item) && memchr(item.p, '.', item.n) == NULL
-               ? keep_item(l, item, &l->c->stream)
-               : fail_only(l, o, "a stream's name has no dots, blanks, * or >");
+    bool is_name = subject_is_literal(item);
+    for (size_t i = 0; i < item.n; i++)
+        is_name = is_name && strchr(".*>/\\", item.p[i]) == NULL;
+    return is_name ? keep_item(l, item, &l->c->stream)
+                   : fail_only(l, o, "a stream's name has no dots, blanks, slashes, * or >");
 }
 
 static enum err set_number(struct config_loader *l, enum option o, unsigned most, unsigned *to)
