@@ -167,33 +167,48 @@ def nothing_foreign(s, tree):
     s.claim(not odd, "nothing was denied, foreign or malformed in any sidecar")
 
 
+def text(x, y, words, more=""):
+    """With a rim, so that it can be read on a line."""
+    return f'<text x="{x:.0f}" y="{y:.0f}" stroke="#fff" stroke-width="4" paint-order="stroke" {more}>{words}</text>'
+
+
 def picture(tree, pairs, path):
-    """Frontends left, workers right, a line as thick as the requests that went over it; beside each, the
-    NATS messages that its sidecar moved for both eras (bulkhead_messages_total)."""
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="960" height="{}" font-family="sans-serif" font-size="13">']
-    y, places = 40, {}
+    """Frontends left, workers right, a line as thick as the requests that went over it, in its worker's colour;
+    below, the NATS messages that each sidecar moved for both eras (bulkhead_messages_total)."""
+    out, lines, words = [], [], []
+    y, colours = 70, ("#1a56db", "#b45309", "#0f766e", "#9d174d")
     for era in world.ERAS:
-        out.append(f'<text x="20" y="{y}" font-weight="bold">Dynamo {era.name}</text>')
+        words.append(text(20, y, f"Dynamo {era.name}", 'font-weight="bold"'))
         fronts, works = tree.of(era, "frontends"), tree.of(era, "workers")
-        for i, x in enumerate(fronts):
-            places[x] = (330, y + 30 + 44 * i)
-        for i, x in enumerate(works):
-            places[x] = (630, y + 74 + 88 * i)
-        for (front, work), n in pairs.items():
-            if front.era is era and n:
-                (x1, y1), (x2, y2) = places[front], places[work]
-                out.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#3367d6" stroke-opacity=".6" stroke-width="{1 + n / 3:.1f}"/>')
-                out.append(f'<text x="{(3 * x1 + x2) / 4:.0f}" y="{(3 * y1 + y2) / 4 - 5:.0f}">{n}</text>')
-        for x, kind, view in [(x, "frontend", "subtree") for x in fronts] + [(x, "worker", "own") for x in works]:
-            px, py = places[x]
-            left = kind == "frontend"
-            out.append(f'<circle cx="{px}" cy="{py}" r="7" fill="{"#188038" if left else "#b3261e"}"/>')
-            label = f"{kind} {x.who}: {messages(tree.sidecars[x.who, view])} messages"
-            out.append(f'<text x="{px - 14 if left else px + 14}" y="{py + 4}" text-anchor="{"end" if left else "start"}">{label}</text>')
-        y += 60 + 44 * len(fronts)
-    out[0] = out[0].format(y)
+        high = 60 * (len(fronts) - 1)
+        places = {x: (280, y + 34 + 60 * i) for i, x in enumerate(fronts)}
+        places |= {x: (650, y + 34 + high * (2 * i + 1) / (2 * len(works))) for i, x in enumerate(works)}
+        for front in fronts:
+            (x1, y1), sent = places[front], [(w, pairs.get((front, w), 0)) for w in works]
+            words.append(text(x1 - 14, y1 + 5, f"frontend of {front.who}", 'text-anchor="end"'))
+            out.append(f'<circle cx="{x1}" cy="{y1}" r="7" fill="{"#374151" if any(n for _, n in sent) else "#d1d5db"}"/>')
+            if not any(n for _, n in sent):
+                words.append(text(x1 + 16, y1 + 5, "reached nobody", 'fill="#6b7280"'))
+            for i, (work, n) in enumerate(sent):
+                if n:
+                    (x2, y2), at = places[work], 0.14 + 0.06 * i
+                    lines.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2:.0f}" stroke="{colours[i % 4]}" stroke-opacity=".5" '
+                                 f'stroke-width="{1 + n / 4:.1f}"/>')
+                    words.append(text(x1 + at * (x2 - x1), y1 + at * (y2 - y1) + 5, n, f'text-anchor="middle" fill="{colours[i % 4]}"'))
+        for i, work in enumerate(works):
+            served = sum(n for (_, w), n in pairs.items() if w is work)
+            out.append(f'<circle cx="{places[work][0]}" cy="{places[work][1]:.0f}" r="9" fill="{colours[i % 4]}"/>')
+            words.append(text(places[work][0] + 18, places[work][1] + 5, f"worker of {work.who}: served {served}"))
+        y += high + 100
+    words.append(text(20, 30, "Who served whose requests: one model name, one etcd, one NATS, one sidecar for each namespace and view",
+                      'font-weight="bold"'))
+    words.append(text(20, y - 20, "NATS messages that each sidecar moved, both eras together:"))
+    for i, ((namespace, view), sidecar) in enumerate(sorted(tree.sidecars.items())):
+        words.append(text(40, y + 4 + 20 * i, f"{namespace}, view {view}: {messages(sidecar)}"))
+    y += 20 * len(tree.sidecars) + 10
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="{y}" font-family="sans-serif" font-size="14">'
     with open(path, "w") as f:
-        f.write("\n".join(out + ["</svg>"]) + "\n")
+        f.write("\n".join([head, f'<rect width="1000" height="{y}" fill="#fff"/>', *lines, *out, *words, "</svg>"]) + "\n")
 
 
 def tell(once):
