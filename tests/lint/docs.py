@@ -11,7 +11,7 @@ TOP = ("bench", "cmake", "deploy", "docs", "policy", "proto", "proxy", "scripts"
 CHART = "deploy/sidecar-injector/chart/"
 # Flags of other people's programs and of our scripts, which have no table of them; and a misspelt one.
 FOREIGN = set("create-namespace namespace set target preset workflow install list include asan more once dynamo "
-              "write endpoints prefix keys-only client-cert-auth auth-token dry-run validate etcd-upstraem".split())
+              "write endpoints prefix keys-only print-value-only client-cert-auth auth-token dry-run validate etcd-upstraem".split())
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`]+)`")
 # A path of ours: not within a longer one, not a URL.
