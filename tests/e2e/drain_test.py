@@ -16,17 +16,15 @@ import stack as real
 # An application with a lease, as Dynamo's runtime has one: told to end, it revokes it when it is done
 # with its work, which here means when the test says so. "again" as second word: over a new connection.
 APP = """
-import signal, sys, threading
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # in all threads; taken below
 import etcd3
-told = threading.Event()
-signal.signal(signal.SIGTERM, lambda *a: told.set())
 host, port = sys.argv[1].split(':')
 client = etcd3.client(host=host, port=int(port), timeout=60)
 lease = client.lease(600)
 client.put('instances/worker', 'here', lease)
 print('serving', flush=True)
-while not told.wait(60):
-    pass
+signal.sigwait({signal.SIGTERM})
 if sys.argv[2] == 'again':
     client.close()
 print('told', flush=True)
