@@ -20,7 +20,8 @@ static const char *const configs[] = {
     "\"dynamo-discovery\":\"etcd\",\"namespace-separator\":\".\"}",
     "{\"image\":\"i\",\"nats-upstream\":[\"n\"],\"tier\":\"redirect\",\"host-names\":[\"h\"],"
     "\"image-pull-secrets\":[\"p\"],\"sidecar-volumes\":[{\"name\":\"v\",\"secret\":{}}],"
-    "\"policy\":[{\"kubernetes-namespaces\":[\"*\"],\"claims\":[\"*\"]}]}",
+    "\"policy\":[{\"kubernetes-namespaces\":[\"*\"],\"claims\":[\"*\"],"
+    "\"nats-view\":\"subtree\"}]}",
 };
 
 static void judge_tree(struct span body)
