@@ -187,6 +187,30 @@ class Newest(NewFeatures):
             yield [m.data.decode() for m in await sub.fetch(2, timeout=20)]
         self.alike(story)
 
+    def test_a_foreign_stream_that_copies_is_not_named(self):
+        """Somebody with the store's credentials copies from a tenant's stream: the consumer by which it does is
+        among the stream's, and says whose it is."""
+        async def story():
+            raw, a = await self.raw(), await self.connect(self.a.nats_url)
+            base = {"storage": "memory", "retention": "limits"}
+            # Of a stream that keeps what nobody has taken: others' copying consumers are not listed.
+            await self.api(a, "STREAM.CREATE.S", {"name": "S", "subjects": ["s"], "storage": "memory", "retention": "interest"})
+            await self.api(a, "STREAM.CREATE.COPY", {"name": "COPY", **base, "sources": [{"name": "S"}]})
+            await self.api(raw, "STREAM.CREATE.b~~THIEF", {"name": "b~~THIEF", **base, "sources": [{"name": "a~~S"}]})
+            def said_by(answer):
+                return sorted(c["config"]["metadata"]["_nats.src.stream"] for c in answer["consumers"] or ())
+            while said_by(await self.api(raw, "CONSUMER.LIST.a~~S")) != ["a~~COPY", "b~~THIEF"]:
+                pass
+            answer = await self.api(a, "CONSUMER.LIST.S")
+            self.assertEqual(["", "COPY"], said_by(answer))
+            for c in answer["consumers"]:
+                info = await self.api(a, "CONSUMER.INFO.S." + c["name"])
+                self.assertEqual(said_by({"consumers": [c]}), said_by({"consumers": [info]}))
+                self.assertNotIn("THIEF", json.dumps(info))
+            self.assertNotIn("THIEF", json.dumps(answer))
+            await self.clean(raw)
+        self.run_async(story)
+
 
 for inherited in vars(jetstream.JetStream):  # they run on every version by nats_versions_test
     if inherited.startswith("test_"):
