@@ -233,6 +233,8 @@ READY = re.compile(r"^ready(?P<rest>( \w+=\S+)*)$", re.M)
 class Sidecar(Process):
     """`bulkhead serve`; .etcd .nats .health are HOST:PORT of the ready line, or None."""
 
+    upstream = None  # of NATS
+
     def __init__(self, name, directory, namespace, etcd=None, nats=None, args=(), env=None):
         argv = [sidecar_binary(), "serve"]
         if namespace is not None:
