@@ -370,7 +370,9 @@ static void on_data(struct h2_up_stream *up, struct span in)
     }
     s->has_heard = true;
     s->call.is_token_old = etcd_auth_is_old(&s->plane->auth, s->token);
+    const uint64_t *skipped = &s->plane->loop->counters.n[COUNTER_VIEW_SKIPPED], before = *skipped;
     enum err e = etcd_call_feed_up(&s->call, in);
+    h2_client_unwanted(up, *skipped - before);
     if (e == ERR_OK && s->call.is_unmoved) {
         s->up_held += in.n;
         etcd_stream_give_windows(s);

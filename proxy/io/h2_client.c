@@ -177,11 +177,11 @@ static void on_read(struct tcp *t, struct span in)
         c->first_n += part.n;
     }
     int error = 0;
-    const uint64_t *skipped = &counters_of(c)->n[COUNTER_VIEW_SKIPPED], before = *skipped;
+    c->unwanted = 0;
     bool ok = h2_conn_feed(&c->conn, in, &error);
     /* After a connection error nghttp2 has a GOAWAY to send and reads no more. */
     if (ok && nghttp2_session_want_read(c->conn.session)) {
-        coalesce_read(&c->coalesce, t, *skipped - before);
+        coalesce_read(&c->coalesce, t, c->unwanted);
         return;
     }
     if (!ok || c->state != H2_CLIENT_RETIRED || c->streams != NULL) {

@@ -62,7 +62,8 @@ struct h2_client {
     void *owner;                             /* shares */
     struct h2_client *next, **link;          /* of the owner's list */
     struct h2_up_stream *streams;
-    struct coalesce coalesce; /* of events that are skipped */
+    struct coalesce coalesce;
+    uint64_t unwanted; /* h2_client_unwanted() of this read */
     struct addr addr;
     char authority[ADDR_TEXT_BYTES];
     bool was_usable;
@@ -98,6 +99,12 @@ enum err h2_client_request(struct h2_client *c, struct h2_up_stream *s, const ng
 void h2_client_resume(struct h2_up_stream *s);
 /* Detach, and reset the stream unless the server has ended it. No call follows. Idempotent. */
 void h2_client_cancel(struct h2_up_stream *s);
+/* In on_data: so many events that came on this stream are for nobody. What another connection
+ * brought, and goes on by an answer of this one, is none of them: calls would wait for it. */
+static inline void h2_client_unwanted(struct h2_up_stream *s, uint64_t events)
+{
+    s->client->unwanted += events;
+}
 /* Give n bytes of response body back to the stream's window. */
 static inline void h2_client_consume(struct h2_up_stream *s, size_t n)
 {
