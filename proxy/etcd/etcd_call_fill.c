@@ -9,8 +9,8 @@
  *   start           the table first, at start - 1. That is compacted: start itself, without what it
  *                   created, which is all that etcd still knows. That too: nothing, etcd says that
  *                   it is compacted.
- *   in the future   as one that begins now, at R: of events from R to start it only learns. When
- * start has come by then, the table at start - 1, and the stream begins again there
+ *   in the future   as one that begins now, at R: of events before start it only learns. If it
+ *                   has come by then: the table at start - 1, and the stream begins again.
  *
  * A watch of the future does not begin in the past, because etcd tells it that it is compacted as
  * long as it has not caught up, up to 100 ms; one that begins now cannot be reached.

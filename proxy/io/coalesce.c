@@ -31,7 +31,7 @@ static bool is_flood(struct coalesce *c, uint64_t now_ms, uint64_t unwanted)
 
 void coalesce_read(struct coalesce *c, struct tcp *t, uint64_t unwanted)
 {
-    if (unwanted == 0 || !is_flood(c, loop_now_ms(t->loop), unwanted))
+    if (unwanted == 0 || t->u.handle.type != UV_TCP || !is_flood(c, loop_now_ms(t->loop), unwanted))
         return;
     /* The deadline first: without it the last bytes of a flood would lie there until more come. */
     if (deadline_set(t->loop, LIMIT_COALESCE_MS, on_time, t, &c->gathering) == ERR_OK &&

@@ -14,7 +14,8 @@
  * A flood: LIMIT_COALESCE_EVENTS_PER_MS unwanted events or more in each of the last
  * LIMIT_COALESCE_WINDOW_MS. The most that anything on the connection is late by it is
  * LIMIT_COALESCE_MS; nothing is reordered, and an end or an error is told at once. The kernel keeps
- * watch (socket(7), SO_RCVLOWAT), so that gathering itself wakes nobody.
+ * watch (socket(7), SO_RCVLOWAT), so that gathering itself wakes nobody. It does so for TCP only; a
+ * unix socket is always ATTENTIVE.
  */
 #ifndef IO_COALESCE_H
 #define IO_COALESCE_H

@@ -20,8 +20,9 @@ import threading
 import rawnats
 import stack as real
 
-# All that a tenant can name; what of it is denied is denied.
-EVERYTHING = (">", "*.>", "*.*.*.*.*.>", "_INBOX.>", "$JS.>", "$JS.API.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$O.>", "$SRV.>", "$SYS.>",
+# All that a tenant can name; what of it is denied is denied. The inbox without a wildcard is for what JetStream delivers
+# (bh.j…), which only such a subscription hears. No request is: those of its ancestors are meant for it.
+EVERYTHING = ("_INBOX.leak", ">", "*.>", "*.*.*.*.*.>", "_INBOX.>", "$JS.>", "$JS.API.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$O.>", "$SRV.>", "$SYS.>",
               "bh.>", "bh.e.a.~.~.~.>", "bh.*.*.*.*.*.>", "bh.r.>")
 SIGN = b"there is something to hear"
 NAME = "eavesdropper"

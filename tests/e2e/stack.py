@@ -389,7 +389,7 @@ class Stack:
             try:
                 if verify:
                     eavesdropper.judge()
-            except (StackError, OSError) as e:
+            except (StackError, OSError, LookupError, ValueError) as e:
                 failure = failure or e
             finally:
                 eavesdropper.close()
