@@ -32,7 +32,7 @@ struct coalesce {
 
 /* t was read, and so many of the events that came were for nobody. */
 void coalesce_read(struct coalesce *c, struct tcp *t, uint64_t unwanted);
-/* Before t is closed; idempotent. */
+/* Before the memory of either goes; idempotent. */
 void coalesce_end(struct coalesce *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "inject/inject.h"
+#include "inject/sidecar_text.h"
 #include "wire/json_text.h"
 
 enum { UID_BYTES_MAX = 128 };
@@ -59,18 +60,10 @@ static enum err put_warnings(const struct outcome *o, struct buf *out)
     return e == ERR_OK && o->warnings != 0 ? buf_append_byte(out, ']') : e;
 }
 
-/* "view" where it is one for both planes. */
-static enum err put_views(struct inject_views sees, struct buf *out)
-{
-    const char *etcd = sees.etcd ? "subtree" : "own", *nats = sees.nats ? "subtree" : "own";
-    if (sees.etcd == sees.nats)
-        return buf_printf(out, ",\"view\":\"%s\"", etcd);
-    return buf_printf(out, ",\"etcd-view\":\"%s\",\"nats-view\":\"%s\"", etcd, nats);
-}
-
 /* The API server puts the webhook's name in front of each key. */
 static enum err put_audit(const struct outcome *o, struct buf *out)
 {
+    char views[SIDECAR_VIEWS_BYTES];
     enum err e = put_string(
         out, ",\"auditAnnotations\":{\"result\":", span_str(outcome_kind_name(o->kind)));
     if (e == ERR_OK && o->kind == OUTCOME_DENIED)
@@ -80,10 +73,8 @@ static enum err put_audit(const struct outcome *o, struct buf *out)
     if (e == ERR_OK && (o->kind == OUTCOME_INJECTED || o->kind == OUTCOME_UNCHANGED)) {
         e = put_string(out, ",\"namespace\":", span_str(ns_path_name(&o->ns)));
         if (e == ERR_OK)
-            e = put_views(o->sees, out);
-        if (e == ERR_OK)
-            e = buf_printf(out, ",\"tier\":\"%s\",\"native\":\"%s\"", o->tier,
-                           o->native ? "true" : "false");
+            e = buf_printf(out, ",%s,\"tier\":\"%s\",\"native\":\"%s\"",
+                           sidecar_views(o->sees, views), o->tier, o->native ? "true" : "false");
     }
     for (unsigned i = 0; i < o->warnings && e == ERR_OK; i++) {
         e = buf_printf(out, ",\"warning-%u\":", i + 1);

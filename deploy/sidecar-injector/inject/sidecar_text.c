@@ -242,18 +242,24 @@ enum err sidecar_write_volume(struct buf *out)
                            "\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"1Mi\"}}");
 }
 
+const char *sidecar_views(struct inject_views sees, char text[SIDECAR_VIEWS_BYTES])
+{
+    const char *etcd = view_name(sees.etcd), *nats = view_name(sees.nats);
+    if (sees.etcd == sees.nats)
+        (void)snprintf(text, SIDECAR_VIEWS_BYTES, "\"view\":\"%s\"", etcd);
+    else
+        (void)snprintf(text, SIDECAR_VIEWS_BYTES, "\"etcd-view\":\"%s\",\"nats-view\":\"%s\"", etcd,
+                       nats);
+    return text;
+}
+
 enum err sidecar_write_status(const struct sidecar_order *s, struct buf *out)
 {
-    char text[512], views[64];
-    if (s->sees.etcd == s->sees.nats)
-        snprintf(views, sizeof views, "\"view\":\"%s\"", view_name(s->sees.etcd));
-    else
-        snprintf(views, sizeof views, "\"etcd-view\":\"%s\",\"nats-view\":\"%s\"",
-                 view_name(s->sees.etcd), view_name(s->sees.nats));
+    char text[512], views[SIDECAR_VIEWS_BYTES];
     int n = snprintf(text, sizeof text,
                      "{\"version\":\"%s\",\"namespace\":\"%s\",%s,\"tier\":\"%s\","
                      "\"native\":%s,\"config\":\"%s\"}",
-                     BULKHEAD_VERSION, ns_path_name(s->ns), views,
+                     BULKHEAD_VERSION, ns_path_name(s->ns), sidecar_views(s->sees, views),
                      inject_tier_name(s->options->tier), s->options->native ? "true" : "false",
                      s->config->hash);
     return json_text_append(out, span_of(text, (size_t)n));

@@ -26,6 +26,10 @@ struct sidecar_order {
 enum err sidecar_write(const struct sidecar_order *s, struct buf *out) ATTR_MUST_USE;
 enum err sidecar_write_redirect(const struct sidecar_order *s, struct buf *out) ATTR_MUST_USE;
 enum err sidecar_write_volume(struct buf *out) ATTR_MUST_USE;
+/* "view":"own", or a member for each plane where they differ: of the annotations that say what was
+ * decided. Returns text. */
+enum { SIDECAR_VIEWS_BYTES = 64 };
+const char *sidecar_views(struct inject_views sees, char text[SIDECAR_VIEWS_BYTES]);
 /* The status annotation: what was decided, as JSON in a JSON string. */
 enum err sidecar_write_status(const struct sidecar_order *s, struct buf *out) ATTR_MUST_USE;
 
